@@ -1,0 +1,17 @@
+//! On whose behalf a request is made.
+
+/// The identity a gateway found out for a request: from a token, or from a client certificate.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Caller {
+    /// User name; empty without credentials.
+    pub username: String,
+    /// Auth revision that the credentials belong to: the one in a JWT, otherwise the store's current one.
+    pub auth_revision: u64,
+}
+
+impl Caller {
+    /// Nobody in particular: all that is needed while authentication is off.
+    pub fn anonymous() -> Caller {
+        Caller::default()
+    }
+}
