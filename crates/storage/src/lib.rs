@@ -5,6 +5,8 @@ mod backend;
 mod batch;
 mod family;
 
+pub mod memory;
+
 pub use backend::{Backend, Cursor, Error, Result, Sizes, Snapshot};
 pub use batch::{Batch, Op};
 pub use family::Family;
