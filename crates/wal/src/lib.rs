@@ -1,1 +1,17 @@
-//! To be written.
+//! The raft log on disk: segments, checksums, group commit, torn tails, recovery.
+//!
+//! Files have etcd's framing, so that etcd's log tools read them; docs/formats.md draws the bytes. Knows neither raft
+//! nor keys: an entry is an index, a term and opaque data, the hard state is opaque data. Does no waiting and reads no
+//! clock: whoever calls [`Wal::append`] and [`Wal::sync`] groups and measures.
+
+mod dir;
+mod error;
+mod record;
+mod recovery;
+mod wal;
+
+pub use dir::{Dir, File};
+pub use error::{Error, Result};
+pub use record::{Entry, Marker, Record};
+pub use recovery::{Recovered, Repair};
+pub use wal::{Options, Reader, Stats, Wal};
