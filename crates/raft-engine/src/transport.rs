@@ -1,0 +1,67 @@
+//! How messages leave.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// Carries messages to other members. Loss, delay, duplication and reordering are allowed; blocking is not: both
+/// methods are called by the raft thread.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends encoded raft messages to `to`, in order where possible. Drops what does not fit into a bounded queue and
+    /// then says so with [`Handle::report_unreachable`](crate::Handle::report_unreachable).
+    fn send(&self, to: u64, messages: Vec<Bytes>);
+
+    /// Starts sending a snapshot: the files of `checkpoint`, then `message`, which the receiver hands to
+    /// [`Handle::install_snapshot`](crate::Handle::install_snapshot) with the directory it has put them in. How it
+    /// went must be reported with [`Handle::report_snapshot`](crate::Handle::report_snapshot). Keep `checkpoint`
+    /// until then: the files go when its last clone is dropped.
+    fn send_snapshot(&self, to: u64, message: Bytes, checkpoint: Checkpoint);
+}
+
+/// A directory with a copy of the state, removed when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    files: Arc<Files>,
+}
+
+#[derive(Debug)]
+struct Files {
+    path: std::path::PathBuf,
+    index: u64,
+    term: u64,
+}
+
+impl Checkpoint {
+    /// Takes charge of `path`.
+    pub(crate) fn new(path: std::path::PathBuf, index: u64, term: u64) -> Self {
+        Self {
+            files: Arc::new(Files { path, index, term }),
+        }
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.files.path
+    }
+
+    /// The applied index of the state in it.
+    pub fn index(&self) -> u64 {
+        self.files.index
+    }
+
+    /// The term of that entry.
+    pub fn term(&self) -> u64 {
+        self.files.term
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %self.path.display(), %error, "checkpoint was not removed");
+        }
+    }
+}
