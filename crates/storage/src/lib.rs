@@ -3,10 +3,14 @@
 
 mod backend;
 mod batch;
+mod failstop;
 mod family;
 
+pub mod contract;
+pub mod faulty;
 pub mod memory;
 
 pub use backend::{Backend, Cursor, Error, Result, Sizes, Snapshot};
 pub use batch::{Batch, Op};
+pub use failstop::FailStop;
 pub use family::Family;
