@@ -1,0 +1,451 @@
+//! The hub's state behind its lock: who watches what, and how far each has come.
+//!
+//! Invariants:
+//! * a watcher is in the index exactly while it is [`Place::Synced`], and then has been given every matching change up
+//!   to `revision`, or waits for a later revision;
+//! * a watcher that is [`Place::Behind`] stands in `behind` under its `next`, which is at most `revision`;
+//! * the ring holds every revision after its floor up to `revision`.
+
+use crate::index::{Id, Index};
+use crate::options::Options;
+use crate::progress::Schedule;
+use crate::queue::{Offer, Queue, header};
+use crate::ring::{Record, Ring};
+use crate::watcher::{Entry, Place, Table, Watcher, requested_range};
+use crate::{NO_WATCH, Stats};
+use bytes::Bytes;
+use model::pb::etcdserverpb::{WatchCreateRequest, WatchResponse};
+use model::{Rejection, Revision};
+use mvcc::{Changes, Read, Store};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Texts of etcd that are no gRPC status (etcd server/storage/mvcc/watcher.go).
+const DUPLICATE_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
+const EMPTY_RANGE: &str = "mvcc: watcher range is empty";
+
+pub(crate) struct State {
+    pub store: Store,
+    pub ring: Ring,
+    /// The newest revision that was handed out.
+    pub revision: Revision,
+    pub table: Table,
+    pub behind: BTreeSet<(Revision, Id)>,
+    pub streams: HashMap<u64, Stream>,
+    pub schedule: Schedule,
+    index: Index,
+    synced: usize,
+    streams_opened: u64,
+    watchers_max: usize,
+    /// Kept between calls for its memory.
+    hits: Vec<(Id, u32)>,
+}
+
+/// One stream and its watchers, by watch id.
+pub(crate) struct Stream {
+    pub queue: Arc<Queue>,
+    pub ids: BTreeMap<i64, Id>,
+    /// Watchers that asked to be told of progress.
+    progress: usize,
+    next_id: i64,
+    synced: usize,
+    /// The latest start any of its watchers ever asked for.
+    start_max: Revision,
+}
+
+impl State {
+    pub fn new(store: Store, options: &Options) -> State {
+        let revision = store.view().revision();
+        State {
+            ring: Ring::new(revision, options.ring_revisions_max, options.ring_bytes_max),
+            revision,
+            store,
+            table: Table::default(),
+            behind: BTreeSet::new(),
+            streams: HashMap::new(),
+            schedule: Schedule::new(options.progress_interval),
+            index: Index::default(),
+            synced: 0,
+            streams_opened: 0,
+            watchers_max: options.watchers_max,
+            hits: Vec::new(),
+        }
+    }
+
+    /// What answers are stamped with: the store may be a moment ahead of the hub.
+    fn current(&self) -> Revision {
+        self.revision.max(self.store.view().revision())
+    }
+
+    pub fn open(&mut self, queue: Arc<Queue>) -> u64 {
+        self.streams_opened += 1;
+        let stream = Stream {
+            queue,
+            ids: BTreeMap::new(),
+            progress: 0,
+            next_id: 0,
+            synced: 0,
+            start_max: Revision(0),
+        };
+        self.streams.insert(self.streams_opened, stream);
+        self.streams_opened
+    }
+
+    pub fn close(&mut self, number: u64, wakers: &mut Vec<Waker>) {
+        let Some(stream) = self.streams.get_mut(&number) else {
+            return;
+        };
+        stream.queue.close(wakers);
+        for id in std::mem::take(&mut stream.ids).into_values() {
+            self.take_out(id);
+            self.table.remove(id);
+        }
+        self.streams.remove(&number);
+        self.schedule.leave(number);
+    }
+
+    /// Answers a create request; the watch id if a watcher came to be.
+    pub fn create(
+        &mut self,
+        number: u64,
+        request: &WatchCreateRequest,
+        wakers: &mut Vec<Waker>,
+    ) -> Option<i64> {
+        if request.start_revision < 0 {
+            self.refuse(number, Rejection::Compacted.message(), wakers);
+            return None;
+        }
+        let range = requested_range(request);
+        if range.is_empty() {
+            self.refuse(number, EMPTY_RANGE, wakers);
+            return None;
+        }
+        if self.table.len() >= self.watchers_max {
+            self.refuse(number, Rejection::TooManyRequests.message(), wakers);
+            return None;
+        }
+        let stream = self.streams.get_mut(&number)?;
+        let Some(watch_id) = stream.choose_id(request.watch_id) else {
+            self.refuse(number, DUPLICATE_ID, wakers);
+            return None;
+        };
+
+        let view = self.store.view();
+        let current = self.revision.max(view.revision());
+        let watcher = Arc::new(Watcher::new(watch_id, range, request, stream.queue.clone()));
+        let answer = WatchResponse {
+            header: header(current),
+            watch_id,
+            created: true,
+            ..Default::default()
+        };
+        watcher.queue.answer(answer, None, wakers);
+        if watcher.start > Revision(0) && watcher.start < view.compacted() {
+            end_compacted(&watcher, view.compacted(), wakers);
+            return None;
+        }
+
+        stream.start_max = stream.start_max.max(watcher.start);
+        if watcher.progress {
+            stream.progress += 1;
+            self.schedule.enter(number);
+        }
+        let next = match watcher.start {
+            Revision(0) => current.next(),
+            start => start,
+        };
+        let queue = watcher.queue.clone();
+        let id = self.table.insert(Entry {
+            watcher,
+            stream: number,
+            next,
+            place: Place::Stalled,
+            quiet: true,
+        });
+        stream.ids.insert(watch_id, id);
+        queue.set_watchers(stream.ids.len());
+        self.put_in(id);
+        Some(watch_id)
+    }
+
+    /// Answers a create request with a refusal.
+    pub fn refuse(&mut self, number: u64, reason: &str, wakers: &mut Vec<Waker>) {
+        let revision = self.current();
+        if let Some(stream) = self.streams.get(&number) {
+            let answer = WatchResponse {
+                header: header(revision),
+                watch_id: NO_WATCH,
+                created: true,
+                canceled: true,
+                cancel_reason: reason.to_owned(),
+                ..Default::default()
+            };
+            stream.queue.answer(answer, None, wakers);
+        }
+    }
+
+    /// Ends a watcher and says so; silent if there is none of that id.
+    pub fn cancel(&mut self, number: u64, watch_id: i64, reason: &str, wakers: &mut Vec<Waker>) {
+        let Some(id) = self
+            .streams
+            .get(&number)
+            .and_then(|stream| stream.ids.get(&watch_id).copied())
+        else {
+            return;
+        };
+        let revision = self.current();
+        if let Some(entry) = self.remove(id) {
+            let answer = WatchResponse {
+                header: header(revision),
+                watch_id,
+                canceled: true,
+                cancel_reason: reason.to_owned(),
+                ..Default::default()
+            };
+            entry.watcher.queue.answer(answer, Some(&entry.watcher), wakers);
+        }
+    }
+
+    /// Tells a stream how far all of its watchers are, unless one of them is behind or still waits for its start.
+    pub fn report_progress(&mut self, number: u64, wakers: &mut Vec<Waker>) {
+        let Some(stream) = self.streams.get(&number) else {
+            return;
+        };
+        let started = |id: &Id| {
+            self.table
+                .get(*id)
+                .is_none_or(|entry| entry.watcher.start <= self.revision)
+        };
+        if stream.ids.is_empty() || stream.synced < stream.ids.len() {
+            return;
+        }
+        if stream.start_max <= self.revision || stream.ids.values().all(started) {
+            stream.queue.offer_progress(NO_WATCH, self.revision, wakers);
+        }
+    }
+
+    /// Tells those watchers of a stream that asked for it how far they are, if no event has told them lately.
+    pub fn report_quiet(&mut self, number: u64, wakers: &mut Vec<Waker>) {
+        let Some(stream) = self.streams.get(&number) else {
+            return;
+        };
+        for id in stream.ids.values() {
+            let Some(entry) = self.table.get_mut(*id).filter(|entry| entry.watcher.progress) else {
+                continue;
+            };
+            let synced = matches!(entry.place, Place::Synced { .. });
+            if entry.quiet && synced && entry.watcher.start <= self.revision {
+                stream
+                    .queue
+                    .offer_progress(entry.watcher.watch_id, self.revision, wakers);
+            }
+            entry.quiet = true;
+        }
+    }
+
+    /// Hands out the changes of one revision. Whether watchers were put behind.
+    pub fn publish(&mut self, changes: Arc<Changes>, wakers: &mut Vec<Waker>) {
+        let revision = changes.revision;
+        if revision <= self.revision {
+            return;
+        }
+        if revision != self.revision.next() {
+            // Never in order of business: but if revisions were skipped, the history has them.
+            self.jump(Revision(revision.0 - 1));
+        }
+        let record = Arc::new(Record::new(changes));
+        self.revision = revision;
+        self.ring.push(record.clone());
+        if !self.index.is_empty() {
+            self.deliver(&record, wakers);
+        }
+    }
+
+    fn deliver(&mut self, record: &Record, wakers: &mut Vec<Waker>) {
+        let mut hits = std::mem::take(&mut self.hits);
+        for (number, change) in record.changes.changes.iter().enumerate() {
+            self.index.matching(&change.key, |ids| {
+                hits.extend(ids.iter().map(|id| (*id, number as u32)));
+            });
+        }
+        hits.retain(|(id, number)| {
+            let kind = record.changes.changes[*number as usize].kind;
+            self.table
+                .get(*id)
+                .is_some_and(|entry| entry.next <= record.revision() && entry.watcher.wants(kind))
+        });
+        if record.changes.changes.len() > 1 {
+            hits.sort_unstable();
+        }
+        for hits in hits.chunk_by(|one, other| one.0 == other.0) {
+            let id = hits[0].0;
+            let Some(entry) = self.table.get_mut(id) else {
+                continue;
+            };
+            let watcher = &entry.watcher;
+            let events: Vec<Bytes> = hits
+                .iter()
+                .map(|(_, change)| record.event(*change as usize, watcher.prev_kv))
+                .collect();
+            entry.quiet = false;
+            let offer = watcher
+                .queue
+                .offer_events(watcher, record.revision(), events, wakers);
+            if offer == Offer::Full {
+                self.take_out(id);
+                if let Some(entry) = self.table.get_mut(id) {
+                    entry.next = record.revision();
+                    entry.place = Place::Stalled;
+                }
+            }
+        }
+        hits.clear();
+        // A revision that touches very many keys shall not keep its memory for ever.
+        hits.shrink_to(1 << 16);
+        self.hits = hits;
+    }
+
+    /// The store has moved to `to` by other means than published changes: whoever was in step reads the history.
+    pub fn jump(&mut self, to: Revision) {
+        let to = to.max(self.revision);
+        let reached = self.revision.next();
+        self.revision = to;
+        self.ring.reset(to);
+        for id in self.table.synced() {
+            let Some(entry) = self.table.get_mut(id) else {
+                continue;
+            };
+            let next = entry.next.max(reached);
+            if next <= to {
+                self.take_out(id);
+                if let Some(entry) = self.table.get_mut(id) {
+                    entry.next = next;
+                }
+                self.put_in(id);
+            }
+        }
+    }
+
+    /// Gives the stalled watchers of a stream their turn again.
+    pub fn resume(&mut self, number: u64) {
+        let Some(stream) = self.streams.get(&number) else {
+            return;
+        };
+        let stalled = |id: &Id| {
+            self.table
+                .get(*id)
+                .is_some_and(|entry| entry.place == Place::Stalled)
+        };
+        for id in stream.ids.values().copied().filter(stalled).collect::<Vec<_>>() {
+            self.put_in(id);
+        }
+    }
+
+    /// Ends watchers whose next revision is compacted away, given that the ring does not hold it either.
+    pub fn end_compacted(&mut self, compacted: Revision, wakers: &mut Vec<Waker>) {
+        while let Some((next, id)) = self.behind.first().copied() {
+            if next >= compacted || next > self.ring.floor() {
+                return;
+            }
+            match self.remove(id) {
+                Some(entry) => end_compacted(&entry.watcher, compacted, wakers),
+                None => _ = self.behind.pop_first(),
+            }
+        }
+    }
+
+    /// Puts a watcher that is nowhere where its `next` says it belongs.
+    pub fn put_in(&mut self, id: Id) {
+        let Some(entry) = self.table.get_mut(id) else {
+            return;
+        };
+        if entry.next <= self.revision {
+            entry.place = Place::Behind;
+            self.behind.insert((entry.next, id));
+            return;
+        }
+        let slot = self.index.insert(&entry.watcher.range, id);
+        entry.place = Place::Synced { slot };
+        self.synced += 1;
+        if let Some(stream) = self.streams.get_mut(&entry.stream) {
+            stream.synced += 1;
+        }
+    }
+
+    /// Takes a watcher out of wherever it is, to be put elsewhere or removed.
+    fn take_out(&mut self, id: Id) {
+        let Some(entry) = self.table.get_mut(id) else {
+            return;
+        };
+        match entry.place {
+            Place::Synced { slot } => {
+                self.synced -= 1;
+                if let Some(stream) = self.streams.get_mut(&entry.stream) {
+                    stream.synced -= 1;
+                }
+                let moved = self.index.remove(&entry.watcher.range, slot);
+                entry.place = Place::Stalled;
+                if let Some(moved) = moved.and_then(|moved| self.table.get_mut(moved)) {
+                    moved.place = Place::Synced { slot };
+                }
+            }
+            Place::Behind => {
+                self.behind.remove(&(entry.next, id));
+            }
+            Place::CatchingUp | Place::Stalled => {}
+        }
+    }
+
+    fn remove(&mut self, id: Id) -> Option<Entry> {
+        self.take_out(id);
+        let entry = self.table.remove(id)?;
+        if let Some(stream) = self.streams.get_mut(&entry.stream) {
+            stream.ids.remove(&entry.watcher.watch_id);
+            stream.queue.set_watchers(stream.ids.len());
+            if entry.watcher.progress {
+                stream.progress -= 1;
+                if stream.progress == 0 {
+                    self.schedule.leave(entry.stream);
+                }
+            }
+        }
+        Some(entry)
+    }
+
+    /// Stats as far as they are kept here.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            streams: self.streams.len() as u64,
+            watchers: self.table.len() as u64,
+            slow_watchers: (self.table.len() - self.synced) as u64,
+            ..Stats::default()
+        }
+    }
+}
+
+impl Stream {
+    /// The id asked for, or the next free one for 0; `None` if it is taken.
+    fn choose_id(&mut self, requested: i64) -> Option<i64> {
+        if requested != 0 {
+            return (!self.ids.contains_key(&requested)).then_some(requested);
+        }
+        while self.ids.contains_key(&self.next_id) {
+            self.next_id += 1;
+        }
+        self.next_id += 1;
+        Some(self.next_id - 1)
+    }
+}
+
+/// The last word to a watcher whose history is gone. Header revision 0 and no reason, as etcd has it.
+fn end_compacted(watcher: &Watcher, compacted: Revision, wakers: &mut Vec<Waker>) {
+    let answer = WatchResponse {
+        header: header(Revision(0)),
+        watch_id: watcher.watch_id,
+        canceled: true,
+        compact_revision: compacted.0,
+        ..Default::default()
+    };
+    watcher.queue.answer(answer, Some(watcher), wakers);
+}
