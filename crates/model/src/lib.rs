@@ -21,4 +21,4 @@ pub use key_range::KeyRange;
 pub use rejection::{Code, Rejection};
 pub use reply::Reply;
 pub use revision::{Revision, RevisionKey};
-pub use stored::{EventKind, encode_event, encode_key_value};
+pub use stored::{EventKind, encode_event, encode_key_value, key_value_len, put_key_value};

@@ -23,6 +23,22 @@ pub fn encode_key_value(
     value: &[u8],
     lease: i64,
 ) -> Bytes {
+    let len = key_value_len(key, create, modified, version, value, lease);
+    let mut out = BytesMut::with_capacity(len);
+    put_key_value(&mut out, key, create, modified, version, value, lease);
+    debug_assert_eq!(out.len(), len);
+    out.freeze()
+}
+
+/// Bytes that [`put_key_value`] appends.
+pub fn key_value_len(
+    key: &[u8],
+    create: i64,
+    modified: i64,
+    version: i64,
+    value: &[u8],
+    lease: i64,
+) -> usize {
     let bytes_len = |field: &[u8]| {
         if field.is_empty() {
             0
@@ -37,21 +53,30 @@ pub fn encode_key_value(
             1 + encoded_len_varint(field as u64)
         }
     };
-    let len = bytes_len(key)
+    bytes_len(key)
         + int_len(create)
         + int_len(modified)
         + int_len(version)
         + bytes_len(value)
-        + int_len(lease);
-    let mut out = BytesMut::with_capacity(len);
-    put_bytes(&mut out, 1, key);
-    put_int(&mut out, 2, create);
-    put_int(&mut out, 3, modified);
-    put_int(&mut out, 4, version);
-    put_bytes(&mut out, 5, value);
-    put_int(&mut out, 6, lease);
-    debug_assert_eq!(out.len(), len);
-    out.freeze()
+        + int_len(lease)
+}
+
+/// Appends what [`encode_key_value`] returns, for records that hold it among other things.
+pub fn put_key_value(
+    out: &mut BytesMut,
+    key: &[u8],
+    create: i64,
+    modified: i64,
+    version: i64,
+    value: &[u8],
+    lease: i64,
+) {
+    put_bytes(out, 1, key);
+    put_int(out, 2, create);
+    put_int(out, 3, modified);
+    put_int(out, 4, version);
+    put_bytes(out, 5, value);
+    put_int(out, 6, lease);
 }
 
 /// `mvccpb.Event` around an encoded KeyValue; `prev_kv` empty for none.
