@@ -15,3 +15,12 @@ impl Caller {
         Caller::default()
     }
 }
+
+impl From<auth::Identity> for Caller {
+    fn from(identity: auth::Identity) -> Caller {
+        Caller {
+            username: identity.user,
+            auth_revision: identity.revision,
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::{Caller, Options, Result};
 use apply::Alarms;
-use auth::AuthStore;
+use auth::{Rules, Tokens};
 use lease::Lessor;
 use membership::Cluster;
 use model::pb::etcdserverpb as pb;
@@ -156,7 +156,12 @@ impl Handle {
     }
 
     /// Users and roles as this member knows them: a snapshot, replaced at each change.
-    pub fn auth(&self) -> Arc<AuthStore> {
+    pub fn rules(&self) -> Arc<Rules> {
+        todo!()
+    }
+
+    /// Tokens as this member knows them. Before a token is judged, [`Handle::wait_applied`] for the index it names.
+    pub fn tokens(&self) -> &Arc<Tokens> {
         todo!()
     }
 
@@ -169,8 +174,8 @@ impl Handle {
 // Keys.
 impl Handle {
     /// Sends a request through raft and waits until it has been applied here. For everything that is a
-    /// [`Request`]: puts, deletes, compactions, alarms, and all of auth's (passwords already hashed).
-    /// Leases are granted and revoked with the methods below, membership changes too.
+    /// [`Request`] and has no method of its own below: puts, deletes, and all of auth's but Authenticate. Passwords
+    /// must be hashed before ([`Handle::hash_password`]).
     pub async fn propose(&self, request: Request, caller: &Caller) -> Result<Reply> {
         let _ = (request, caller);
         todo!()
@@ -340,18 +345,23 @@ impl Handle {
 
 // Authentication.
 impl Handle {
-    /// Checks name and password and has every member learn of a new token, which is returned. The password check
-    /// takes some 60 ms of processor time and runs on the runtime's blocking threads.
-    ///
-    /// A gateway that signs tokens itself uses [`Handle::check_password`].
-    pub async fn authenticate(&self, name: String, password: String) -> Result<String> {
-        let _ = (name, password);
+    /// Checks name and password, has every member learn of the new token where tokens are simple, and returns the
+    /// token. The password check takes some 60 ms of processor time and runs on a few blocking threads of its own
+    /// pool, so that a storm of them starves nobody.
+    pub async fn authenticate(&self, request: pb::AuthenticateRequest) -> Result<pb::AuthenticateResponse> {
+        let _ = request;
         todo!()
     }
 
-    /// Checks name and password after a read barrier; answers the auth revision at which they were right.
-    pub async fn check_password(&self, name: &str, password: &str) -> Result<u64> {
-        let _ = (name, password);
+    /// Finds out whose token it is, once the index that the token names has been applied here.
+    pub async fn identify(&self, token: &str) -> Result<Caller> {
+        let _ = token;
+        todo!()
+    }
+
+    /// Hashes a password for a command (`hashed_password`), on the same threads.
+    pub async fn hash_password(&self, password: String) -> Result<String> {
+        let _ = password;
         todo!()
     }
 

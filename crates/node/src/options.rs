@@ -50,14 +50,21 @@ pub struct Options {
     pub compaction_batch: usize,
     /// Pause between two such steps.
     pub compaction_pause: Duration,
-    /// Interval of progress notifications to watchers that asked for them.
-    pub watch_progress_interval: Duration,
+    /// Compute etcd's hash at each compaction, so that members can be compared.
+    pub compaction_hash: bool,
+    /// Settings of the watch hub.
+    pub watch: watch::Options,
     /// Replicate how much time long leases have left, so that a new leader does not start them anew.
     pub lease_checkpoints: bool,
-    /// Keep remaining times of leases over restarts as well.
-    pub lease_checkpoints_persist: bool,
     /// Server version of this program in etcd's numbering, such as `3.7.1`.
     pub version: String,
+
+    /// Tokens that this member knows.
+    pub tokens: Arc<auth::Tokens>,
+    /// Cost of new password hashes.
+    pub bcrypt_cost: u32,
+    /// Settings of the raft log's files.
+    pub wal: wal::Options,
 
     /// Opens stores.
     pub open_store: StoreOpener,
