@@ -1,8 +1,10 @@
 //! The lessor: leases, their keys and their deadlines.
 
-use crate::Error;
+use crate::timers::{NEVER, Nanos, Timers, nanos};
+use crate::{Error, rows};
 use bytes::Bytes;
 use model::{LeaseId, Rejection};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// Longest TTL that can be asked for, in seconds (etcd server/lease/lessor.go).
@@ -10,6 +12,9 @@ pub const TTL_MAX: i64 = 9_000_000_000;
 
 /// From how many leases on a new leader spreads their deadlines.
 pub const SPREAD_FROM: usize = 1000;
+
+/// How many leases may expire within one second once deadlines are spread: less than can be revoked meanwhile.
+pub const SPREAD_PER_SECOND: usize = 750;
 
 /// How a lessor behaves.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,8 +53,8 @@ pub enum Renewal {
     Renewed {
         /// Granted TTL in seconds.
         ttl: i64,
-        /// A checkpoint of this lease is stored and says less than the truth from now on: propose one with 0, so that
-        /// the next leader gives the full TTL.
+        /// A checkpoint of this lease is stored and says less than the truth from now on: propose one with 0, and
+        /// answer only once that is applied. A new leader would otherwise let the lease expire too early.
         clear_checkpoint: bool,
     },
     /// It has run out and waits for its revocation: wait until it is gone, then answer TTL 0. It is never renewed
@@ -100,14 +105,95 @@ pub fn admit_ttl(ttl: i64, min: i64) -> Result<i64, Rejection> {
 /// What applied commands do (grant, revoke, attach, detach, checkpoint) is the same on every member and takes no time
 /// argument: a lease granted while primary gets its deadline by the next call that brings a clock, hence never too
 /// early. All `now` arguments are times since one arbitrary monotonic origin.
+///
+/// * A lease expires at its deadline or later, never before: its timer may ring early, and is then set again.
+/// * At most one timer of a lease is live, the one whose time the lease remembers; a renewal moves the deadline only.
+/// * Without being primary there are no timers, and deadlines mean nothing.
 #[derive(Debug)]
-pub struct Lessor {}
+pub struct Lessor {
+    options: Options,
+    leases: HashMap<LeaseId, Record>,
+    primary: bool,
+    /// Granted while primary, and not armed yet.
+    fresh: Vec<LeaseId>,
+    expiries: Timers,
+    checkpoints: Timers,
+}
+
+/// Kept small: there may be millions.
+#[derive(Debug)]
+struct Record {
+    ttl: i64,
+    remaining_ttl: i64,
+    /// [`NEVER`] until the first clock after the grant.
+    deadline: Nanos,
+    /// When the live expiry timer rings; never after `deadline`, but for an expired lease's retry.
+    expiry_timer: Nanos,
+    /// When the live checkpoint timer rings.
+    checkpoint_timer: Nanos,
+    keys: Option<Box<HashSet<Box<[u8]>>>>,
+}
+
+impl Record {
+    fn new(lease: &Lease) -> Record {
+        Record {
+            ttl: lease.ttl,
+            remaining_ttl: lease.remaining_ttl,
+            deadline: NEVER,
+            expiry_timer: NEVER,
+            checkpoint_timer: NEVER,
+            keys: None,
+        }
+    }
+
+    fn lease(&self, id: LeaseId) -> Lease {
+        Lease {
+            id,
+            ttl: self.ttl,
+            remaining_ttl: self.remaining_ttl,
+        }
+    }
+
+    /// What a new leader grants, in seconds.
+    fn restart_ttl(&self) -> i64 {
+        if self.remaining_ttl > 0 {
+            self.remaining_ttl
+        } else {
+            self.ttl
+        }
+    }
+
+    fn remaining(&self, now: Nanos) -> Nanos {
+        if self.deadline == NEVER {
+            seconds(self.restart_ttl())
+        } else {
+            self.deadline.saturating_sub(now)
+        }
+    }
+
+    fn attach(&mut self, key: &[u8]) {
+        self.keys.get_or_insert_default().insert(key.into());
+    }
+
+    fn sorted_keys(&self) -> Vec<Bytes> {
+        let keys = self.keys.iter().flat_map(|keys| keys.iter());
+        let mut keys: Vec<Bytes> = keys.map(|key| Bytes::copy_from_slice(key)).collect();
+        keys.sort_unstable();
+        keys
+    }
+}
 
 impl Lessor {
     /// No leases, not primary.
     pub fn new(options: Options) -> Lessor {
-        let _ = options;
-        todo!()
+        Lessor {
+            options,
+            leases: HashMap::new(),
+            primary: false,
+            fresh: Vec::new(),
+            expiries: Timers::default(),
+            checkpoints: Timers::default(),
+        }
     }
 
     /// From the rows (key, value) of the lease family and the keys of the lease keys family; not primary.
@@ -116,8 +202,17 @@ impl Lessor {
         leases: impl IntoIterator<Item = (Bytes, Bytes)>,
         attachments: impl IntoIterator<Item = Bytes>,
     ) -> Result<Lessor, Error> {
-        let _ = (options, leases.into_iter().count(), attachments.into_iter().count());
-        todo!()
+        let mut lessor = Lessor::new(options);
+        for (key, value) in leases {
+            let lease = rows::decode_lease(&key, &value)?;
+            lessor.leases.insert(lease.id, Record::new(&lease));
+        }
+        for row in attachments {
+            let (id, key) = rows::decode_attachment(&row)?;
+            let record = lessor.leases.get_mut(&id).ok_or(Error::Orphan { id: id.0 })?;
+            record.attach(key);
+        }
+        Ok(lessor)
     }
 
     /// Adds a lease; the caller stores [`crate::rows::lease_value`]. A TTL below 1 becomes 1: the real minimum is
@@ -125,123 +220,323 @@ impl Lessor {
     ///
     /// Refusals: id 0 (`LeaseNotFound`), a TTL above [`TTL_MAX`], an id in use.
     pub fn grant(&mut self, id: LeaseId, ttl: i64) -> Result<Lease, Rejection> {
-        let _ = (id, ttl);
-        todo!()
+        if id.0 == 0 {
+            return Err(Rejection::LeaseNotFound);
+        }
+        if ttl > TTL_MAX {
+            return Err(Rejection::LeaseTtlTooLarge);
+        }
+        if self.leases.contains_key(&id) {
+            return Err(Rejection::LeaseExists);
+        }
+        let lease = Lease {
+            id,
+            ttl: ttl.max(1),
+            remaining_ttl: 0,
+        };
+        self.leases.insert(id, Record::new(&lease));
+        if self.primary {
+            self.fresh.push(id);
+        }
+        Ok(lease)
     }
 
     /// Removes a lease; gives its keys in order, to be deleted in one revision together with its rows.
     pub fn revoke(&mut self, id: LeaseId) -> Result<Vec<Bytes>, Rejection> {
-        let _ = id;
-        todo!()
+        let record = self.leases.remove(&id).ok_or(Rejection::LeaseNotFound)?;
+        let keys = record.keys.map(|keys| *keys).unwrap_or_default();
+        let mut keys: Vec<Bytes> = keys.into_iter().map(Bytes::from).collect();
+        keys.sort_unstable();
+        self.tidy();
+        Ok(keys)
     }
 
     /// Hangs a key on a lease; O(1). Once more is no error. The key is copied.
     pub fn attach(&mut self, id: LeaseId, key: &[u8]) -> Result<(), Rejection> {
-        let _ = (id, key);
-        todo!()
+        let record = self.leases.get_mut(&id).ok_or(Rejection::LeaseNotFound)?;
+        record.attach(key);
+        Ok(())
     }
 
     /// Takes a key off a lease; O(1). Says whether it hung there; an unknown lease or key is no error.
     pub fn detach(&mut self, id: LeaseId, key: &[u8]) -> bool {
-        let _ = (id, key);
-        todo!()
+        let Some(keys) = self.leases.get_mut(&id).map(|record| &mut record.keys) else {
+            return false;
+        };
+        let Some(set) = keys else {
+            return false;
+        };
+        let hung = set.remove(key);
+        if set.is_empty() {
+            *keys = None;
+        }
+        hung
     }
 
     /// Sets the remaining TTL of a lease (0 to clear it), as replicated; gives what is to be stored, `None` for an
-    /// unknown lease, which is no error.
+    /// unknown lease, which is no error. Deadlines here do not change: only the next leader's do.
     pub fn checkpoint(&mut self, id: LeaseId, remaining_ttl: i64) -> Option<Lease> {
-        let _ = (id, remaining_ttl);
-        todo!()
+        let record = self.leases.get_mut(&id)?;
+        record.remaining_ttl = remaining_ttl.clamp(0, record.ttl);
+        Some(record.lease(id))
     }
 
     /// Whether the lease exists.
     pub fn contains(&self, id: LeaseId) -> bool {
-        let _ = id;
-        todo!()
+        self.leases.contains_key(&id)
     }
 
     /// What is stored of a lease.
     pub fn lookup(&self, id: LeaseId) -> Option<Lease> {
-        let _ = id;
-        todo!()
+        self.leases.get(&id).map(|record| record.lease(id))
     }
 
     /// Number of leases.
     pub fn len(&self) -> usize {
-        todo!()
+        self.leases.len()
     }
 
     /// Whether there are no leases.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.leases.is_empty()
     }
 
     /// Keys of a lease in order; `None` for an unknown lease.
     pub fn keys(&self, id: LeaseId) -> Option<Vec<Bytes>> {
-        let _ = id;
-        todo!()
+        self.leases.get(&id).map(Record::sorted_keys)
     }
 
     /// Asks for each key of a lease, in no defined order, until one is refused; true for an unknown lease. For
     /// permission checks, which must not copy the keys.
-    pub fn all_keys(&self, id: LeaseId, allowed: impl FnMut(&[u8]) -> bool) -> bool {
-        let _ = (id, allowed);
-        todo!()
+    pub fn all_keys(&self, id: LeaseId, mut allowed: impl FnMut(&[u8]) -> bool) -> bool {
+        let keys = self.leases.get(&id).and_then(|record| record.keys.as_deref());
+        keys.is_none_or(|keys| keys.iter().all(|key| allowed(key)))
     }
 
     /// This member leads from now on: every lease gets its full TTL again, or its checkpointed remaining TTL, plus
     /// `extend` (one election timeout, the time in which an old leader may have renewed it). From [`SPREAD_FROM`]
-    /// leases on, deadlines that pile up are moved later, so that at most 750 leases expire per second.
+    /// leases on, deadlines that pile up are moved later, so that at most [`SPREAD_PER_SECOND`] expire within any
+    /// second: a new leader that must revoke a million leases at once could do nothing else.
     pub fn promote(&mut self, now: Duration, extend: Duration) {
-        let _ = (now, extend);
-        todo!()
+        let now = nanos(now);
+        let start = now.saturating_add(nanos(extend));
+        let mut deadlines: Vec<(Nanos, LeaseId)> = self
+            .leases
+            .iter()
+            .map(|(id, record)| (later(start, seconds(record.restart_ttl())), *id))
+            .collect();
+        deadlines.sort_unstable();
+        if deadlines.len() >= SPREAD_FROM {
+            for i in SPREAD_PER_SECOND..deadlines.len() {
+                let earliest = later(deadlines[i - SPREAD_PER_SECOND].0, seconds(1));
+                deadlines[i].0 = deadlines[i].0.max(earliest);
+            }
+        }
+
+        self.primary = true;
+        self.fresh.clear();
+        self.checkpoints = Timers::default();
+        for (deadline, id) in &deadlines {
+            if let Some(record) = self.leases.get_mut(id) {
+                record.deadline = *deadline;
+                record.expiry_timer = *deadline;
+                record.checkpoint_timer = NEVER;
+                schedule_checkpoint(&mut self.checkpoints, &self.options, *id, record, now);
+            }
+        }
+        self.expiries = Timers::from_sorted(deadlines);
     }
 
     /// This member leads no longer: deadlines are forgotten.
     pub fn demote(&mut self) {
-        todo!()
+        self.primary = false;
+        self.fresh = Vec::new();
+        self.expiries = Timers::default();
+        self.checkpoints = Timers::default();
     }
 
     /// Whether this member decides about deadlines.
     pub fn is_primary(&self) -> bool {
-        todo!()
+        self.primary
     }
 
     /// A keep-alive.
     pub fn renew(&mut self, id: LeaseId, now: Duration) -> Renewal {
-        let _ = (id, now);
-        todo!()
+        if !self.primary {
+            return Renewal::NotPrimary;
+        }
+        let now = nanos(now);
+        self.arm(now);
+        let Some(record) = self.leases.get_mut(&id) else {
+            return Renewal::NotFound;
+        };
+        if record.deadline <= now {
+            return Renewal::Expired;
+        }
+        record.deadline = later(now, seconds(record.ttl));
+        // A new leader's extension and spreading may have set the deadline, and the timer, beyond that of a renewal.
+        if record.deadline < record.expiry_timer {
+            record.expiry_timer = record.deadline;
+            self.expiries.set(record.expiry_timer, id);
+        }
+        let renewed = Renewal::Renewed {
+            ttl: record.ttl,
+            clear_checkpoint: record.remaining_ttl > 0,
+        };
+        schedule_checkpoint(&mut self.checkpoints, &self.options, id, record, now);
+        self.tidy();
+        renewed
     }
 
     /// At most `max` leases whose time is over, longest overdue first; to be revoked through the log. Each is reported
     /// again after the retry interval while it exists. O(expired).
     pub fn expired(&mut self, now: Duration, max: usize) -> Vec<LeaseId> {
-        let _ = (now, max);
-        todo!()
+        let now = nanos(now);
+        self.arm(now);
+        let mut expired = Vec::new();
+        while expired.len() < max {
+            let Some((at, id)) = self.expiries.pop_due(now) else {
+                break;
+            };
+            let Some(record) = self
+                .leases
+                .get_mut(&id)
+                .filter(|record| record.expiry_timer == at)
+            else {
+                continue;
+            };
+            record.expiry_timer = if record.deadline > now {
+                record.deadline
+            } else {
+                expired.push(id);
+                // At least a nanosecond, or this loop would find it again.
+                now.saturating_add(nanos(self.options.retry_interval).max(1))
+            };
+            self.expiries.set(record.expiry_timer, id);
+        }
+        expired
+    }
+
+    /// At most `max` remaining TTLs that are due to be replicated by a `LeaseCheckpoint` command.
+    pub fn checkpoints_due(&mut self, now: Duration, max: usize) -> Vec<Checkpoint> {
+        let now = nanos(now);
+        self.arm(now);
+        let mut due = Vec::new();
+        while due.len() < max {
+            let Some((at, id)) = self.checkpoints.pop_due(now) else {
+                break;
+            };
+            let Some(record) = self
+                .leases
+                .get_mut(&id)
+                .filter(|record| record.checkpoint_timer == at)
+            else {
+                continue;
+            };
+            record.checkpoint_timer = NEVER;
+            let remaining = record.remaining(now);
+            if remaining == 0 {
+                continue;
+            }
+            let remaining_ttl = remaining.div_ceil(seconds(1)) as i64;
+            if remaining_ttl < record.ttl {
+                due.push(Checkpoint { id, remaining_ttl });
+            }
+            schedule_checkpoint(&mut self.checkpoints, &self.options, id, record, now);
+        }
+        due
     }
 
     /// When [`Lessor::expired`] or [`Lessor::checkpoints_due`] may have something to report next; `None` for not
     /// before something else happens.
     pub fn next_wakeup(&mut self, now: Duration) -> Option<Duration> {
-        let _ = now;
-        todo!()
-    }
-
-    /// At most `max` remaining TTLs that are due to be replicated by a `LeaseCheckpoint` command.
-    pub fn checkpoints_due(&mut self, now: Duration, max: usize) -> Vec<Checkpoint> {
-        let _ = (now, max);
-        todo!()
+        self.arm(nanos(now));
+        let next = self
+            .expiries
+            .next()
+            .into_iter()
+            .chain(self.checkpoints.next())
+            .min();
+        next.map(Duration::from_nanos)
     }
 
     /// How a lease stands; `None` for an unknown one (answered with TTL -1).
     pub fn time_to_live(&self, id: LeaseId, now: Duration) -> Option<TimeToLive> {
-        let _ = (id, now);
-        todo!()
+        let record = self.leases.get(&id)?;
+        Some(TimeToLive {
+            granted: record.ttl,
+            remaining: self
+                .primary
+                .then(|| Duration::from_nanos(record.remaining(nanos(now)))),
+        })
     }
 
-    /// All leases, by remaining time where this member leads, then by id.
+    /// All leases, by remaining time where this member leads, then by id. Copies and sorts: for millions of leases a
+    /// matter of 100 ms.
     pub fn leases(&self, now: Duration) -> Vec<LeaseId> {
-        let _ = now;
-        todo!()
+        let now = nanos(now);
+        let remaining = |record: &Record| if self.primary { record.remaining(now) } else { 0 };
+        let mut leases: Vec<(Nanos, LeaseId)> = self
+            .leases
+            .iter()
+            .map(|(id, record)| (remaining(record), *id))
+            .collect();
+        leases.sort_unstable();
+        leases.into_iter().map(|(_, id)| id).collect()
     }
+
+    /// Number of timers, live and old: a measure of memory.
+    pub fn timers(&self) -> usize {
+        self.expiries.len() + self.checkpoints.len()
+    }
+
+    /// Gives leases that were granted since the last look at the clock their deadlines.
+    fn arm(&mut self, now: Nanos) {
+        if !self.primary {
+            return;
+        }
+        for id in self.fresh.drain(..) {
+            let Some(record) = self.leases.get_mut(&id).filter(|record| record.deadline == NEVER) else {
+                // Revoked meanwhile; perhaps granted again, then it is armed already.
+                continue;
+            };
+            record.deadline = later(now, seconds(record.ttl));
+            record.expiry_timer = record.deadline;
+            self.expiries.set(record.expiry_timer, id);
+            schedule_checkpoint(&mut self.checkpoints, &self.options, id, record, now);
+        }
+    }
+
+    /// Throws timers of revoked leases away once they are the most: a timer can be centuries ahead.
+    fn tidy(&mut self) {
+        let leases = &self.leases;
+        self.expiries.tidy(leases.len(), |at, id| {
+            leases.get(&id).is_some_and(|record| record.expiry_timer == at)
+        });
+        self.checkpoints.tidy(leases.len(), |at, id| {
+            leases
+                .get(&id)
+                .is_some_and(|record| record.checkpoint_timer == at)
+        });
+    }
+}
+
+fn schedule_checkpoint(timers: &mut Timers, options: &Options, id: LeaseId, record: &mut Record, now: Nanos) {
+    let Some(interval) = options.checkpoint_interval else {
+        return;
+    };
+    let interval = nanos(interval).max(1);
+    if record.checkpoint_timer == NEVER && record.remaining(now) > interval {
+        record.checkpoint_timer = now.saturating_add(interval);
+        timers.set(record.checkpoint_timer, id);
+    }
+}
+
+fn seconds(seconds: i64) -> Nanos {
+    (seconds.max(0) as u64).saturating_mul(1_000_000_000)
+}
+
+/// A deadline; below [`NEVER`], which has another meaning.
+fn later(start: Nanos, by: Nanos) -> Nanos {
+    start.saturating_add(by).min(NEVER - 1)
 }

@@ -8,8 +8,10 @@ mod error;
 mod lessor;
 pub mod queue;
 pub mod rows;
+mod timers;
 
 pub use error::Error;
 pub use lessor::{
-    Checkpoint, Lease, Lessor, Options, Renewal, SPREAD_FROM, TTL_MAX, TimeToLive, admit_ttl, ttl_min,
+    Checkpoint, Lease, Lessor, Options, Renewal, SPREAD_FROM, SPREAD_PER_SECOND, TTL_MAX, TimeToLive,
+    admit_ttl, ttl_min,
 };

@@ -48,7 +48,9 @@ pub fn attachment_key(id: LeaseId, key: &[u8]) -> Bytes {
 /// Start and end (exclusive) of all attachments of a lease, to be removed with it. The end is `None` for the lease
 /// whose id is eight bytes of 0xff: its attachments are the last of the family.
 pub fn attachments(id: LeaseId) -> (Bytes, Option<Bytes>) {
-    let end = (id.0 as u64).checked_add(1).map(|end| Bytes::copy_from_slice(&end.to_be_bytes()));
+    let end = (id.0 as u64)
+        .checked_add(1)
+        .map(|end| Bytes::copy_from_slice(&end.to_be_bytes()));
     (lease_key(id), end)
 }
 
