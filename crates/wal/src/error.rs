@@ -54,3 +54,21 @@ pub enum Error {
     #[error("entry {0} is no longer in the log")]
     Released(u64),
 }
+
+impl Error {
+    pub(crate) fn io(doing: &'static str, file: impl Into<String>, source: io::Error) -> Self {
+        Self::Io {
+            doing,
+            file: file.into(),
+            source,
+        }
+    }
+
+    pub(crate) fn corrupt(file: impl Into<String>, offset: u64, what: impl Into<String>) -> Self {
+        Self::Corrupt {
+            file: file.into(),
+            offset,
+            what: what.into(),
+        }
+    }
+}

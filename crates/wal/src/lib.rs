@@ -4,14 +4,21 @@
 //! nor keys: an entry is an index, a term and opaque data, the hard state is opaque data. Does no waiting and reads no
 //! clock: whoever calls [`Wal::append`] and [`Wal::sync`] groups and measures.
 
-mod dir;
-mod error;
 mod record;
-mod recovery;
 mod wal;
 
-pub use dir::{Dir, File};
+mod frame;
+mod reader;
+mod recovery;
+mod segment;
+mod spares;
+
+mod dir;
+mod error;
+
+pub use dir::{Dir, Disk, FaultyDir, File, MemoryDir};
 pub use error::{Error, Result};
+pub use reader::Reader;
 pub use record::{Entry, Marker, Record};
 pub use recovery::{Recovered, Repair};
-pub use wal::{Options, Reader, Stats, Wal};
+pub use wal::{Options, Stats, Wal};
