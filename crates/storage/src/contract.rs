@@ -40,6 +40,6 @@ pub fn suite(engine: &dyn Engine, scratch: &Path) {
 fn seeds() -> Vec<u64> {
     match std::env::var("QUORATE_SEED") {
         Ok(seed) => vec![seed.parse().expect("QUORATE_SEED is a number")],
-        Err(_) => (1..=6).collect(),
+        Err(_) => (1..=4).collect(),
     }
 }

@@ -192,7 +192,7 @@ pub fn random_history(engine: &dyn Engine, scratch: &Path, seed: u64) {
     let mut store = engine.open(&dir).unwrap();
     let mut model = Model::default();
     let mut kept: Vec<(Arc<dyn Snapshot>, Model)> = Vec::new();
-    for step in 0..400 {
+    for step in 0..250 {
         match chance.below(40) {
             0..=19 => {
                 let batch = chance.batch();
@@ -216,13 +216,13 @@ pub fn random_history(engine: &dyn Engine, scratch: &Path, seed: u64) {
             }
             35..=36 => store.flush().unwrap(),
             37 if step % 3 == 0 => store.reclaim().unwrap(),
-            38 => {
+            38 if step % 2 == 0 => {
                 kept.clear();
                 store.flush().unwrap();
                 store = reopen(engine, store, &dir);
                 assert_same(&*store.snapshot().unwrap(), &model);
             }
-            39 if step % 2 == 0 => {
+            39 if step % 3 == 0 => {
                 kept.clear();
                 dir = scratch.join(format!("copy-{step}"));
                 store.checkpoint(&dir).unwrap();

@@ -1,0 +1,165 @@
+use std::fs;
+use std::ops::Bound::Unbounded;
+use std::path::Path;
+use std::process::Command;
+use storage::{Backend, Batch, Error, Family};
+use storage_rocksdb::{Options, open};
+
+fn fill(store: &dyn Backend) {
+    let mut batch = Batch::new();
+    for n in 0..2000u32 {
+        batch.put(
+            Family::Current,
+            n.to_be_bytes().to_vec(),
+            format!("value {n}").into_bytes(),
+        );
+    }
+    store.write(batch).unwrap();
+    store.flush().unwrap();
+}
+
+#[test]
+fn a_store_in_use_is_locked() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("store");
+    let store = open(&path, Options::default()).unwrap();
+    assert!(matches!(
+        open(&path, Options::default()),
+        Err(Error::Locked { .. })
+    ));
+    drop(store);
+    open(&path, Options::default()).unwrap();
+}
+
+/// The test runs itself as the other process.
+#[test]
+fn a_store_in_use_by_another_process_is_locked() {
+    const STORE: &str = "QUORATE_TEST_STORE";
+    if let Some(path) = std::env::var_os(STORE) {
+        assert!(matches!(
+            open(Path::new(&path), Options::default()),
+            Err(Error::Locked { .. })
+        ));
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("store");
+    let _store = open(&path, Options::default()).unwrap();
+    let name = "directory::a_store_in_use_by_another_process_is_locked";
+    let other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(STORE, &path)
+        .output()
+        .unwrap();
+    assert!(
+        other.status.success(),
+        "{}",
+        String::from_utf8_lossy(&other.stdout)
+    );
+}
+
+#[test]
+fn a_directory_of_something_else_is_left_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path();
+    fs::write(path.join("holiday.jpg"), "a picture").unwrap();
+    let Err(Error::Open { reason, .. }) = open(path, Options::default()) else {
+        panic!("opened")
+    };
+    assert!(reason.contains("holiday.jpg"), "{reason}");
+    assert_eq!(fs::read_dir(path).unwrap().count(), 1, "nothing was added");
+
+    let file = path.join("holiday.jpg");
+    assert!(
+        matches!(open(&file, Options::default()), Err(Error::Open { .. })),
+        "a file is no directory"
+    );
+}
+
+#[test]
+fn the_database_of_another_program_is_left_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("store");
+    let mut options = rocksdb::Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    drop(rocksdb::DB::open_cf(&options, &path, ["invoices"]).unwrap());
+    let Err(Error::Open { reason, .. }) = open(&path, Options::default()) else {
+        panic!("opened")
+    };
+    assert!(reason.contains("invoices"), "{reason}");
+    let families = rocksdb::DB::list_cf(&options, &path).unwrap();
+    assert_eq!(families, ["default", "invoices"], "nothing was added");
+}
+
+#[test]
+fn damaged_files_are_reported_as_damage() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("store");
+    fill(&*open(&path, Options::default()).unwrap());
+    let good = scratch.path().join("good");
+    copy(&path, &good);
+
+    // A manifest that is cut off is missing: RocksDB takes that for a crash and opens at an older flush.
+    type Damage = fn(&mut Vec<u8>);
+    let kinds: [(&str, &str, &[Damage]); 3] = [
+        (".sst", "", &[flip, cut, remove_all]),
+        ("", "MANIFEST-", &[flip, remove_all]),
+        ("", "CURRENT", &[flip, cut, remove_all]),
+    ];
+    for (suffix, prefix, damages) in kinds {
+        for damage in damages {
+            fs::remove_dir_all(&path).unwrap();
+            copy(&good, &path);
+            for file in fs::read_dir(&path).unwrap() {
+                let file = file.unwrap();
+                let name = file.file_name().into_string().unwrap();
+                if name.ends_with(suffix) && name.starts_with(prefix) {
+                    let mut bytes = fs::read(file.path()).unwrap();
+                    damage(&mut bytes);
+                    fs::write(file.path(), bytes).unwrap();
+                }
+            }
+            match read_all(&path) {
+                Err(Error::Corrupt(_) | Error::Open { .. }) => {}
+                other => panic!("{prefix}*{suffix}: {other:?}"),
+            }
+        }
+    }
+
+    fs::remove_dir_all(&path).unwrap();
+    copy(&good, &path);
+    assert_eq!(read_all(&path).unwrap(), 2000);
+}
+
+fn read_all(path: &Path) -> storage::Result<usize> {
+    let store = open(path, Options::default())?;
+    let snapshot = store.snapshot()?;
+    let mut cursor = snapshot.scan(Family::Current, (Unbounded, Unbounded))?;
+    let mut rows = 0;
+    while cursor.next()?.is_some() {
+        rows += 1;
+    }
+    Ok(rows)
+}
+
+fn flip(bytes: &mut Vec<u8>) {
+    let at = bytes.len() / 3;
+    bytes[at] ^= 0xff;
+}
+
+fn cut(bytes: &mut Vec<u8>) {
+    bytes.truncate(bytes.len() / 2);
+}
+
+fn remove_all(bytes: &mut Vec<u8>) {
+    bytes.clear();
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
