@@ -145,7 +145,8 @@ fn read_all(path: &Path) -> storage::Result<usize> {
 
 fn flip(bytes: &mut Vec<u8>) {
     let at = bytes.len() / 3;
-    bytes[at] ^= 0xff;
+    let flipped = bytes[at] ^ 0xff;
+    bytes.splice(at..=at, [flipped]);
 }
 
 fn cut(bytes: &mut Vec<u8>) {
