@@ -3,6 +3,7 @@
 use lease::{Lessor, Options, Renewal, TTL_MAX};
 use model::{LeaseId, Rejection};
 use proptest::prelude::*;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -100,18 +101,18 @@ fn step(model: &mut Model, lessor: &mut Lessor, op: &Op) {
     match *op {
         Op::Grant(id, ttl) => {
             let granted = lessor.grant(LeaseId(id), ttl);
-            if model.leases.contains_key(&id) {
-                assert_eq!(granted, Err(Rejection::LeaseExists));
-            } else {
-                assert_eq!(granted.map(|lease| lease.ttl), Ok(ttl));
-                let lease = Lease {
-                    ttl,
-                    rest: 0,
-                    deadline: None,
-                    not_again_before: Duration::ZERO,
-                    keys: BTreeSet::new(),
-                };
-                model.leases.insert(id, lease);
+            match model.leases.entry(id) {
+                Entry::Occupied(_) => assert_eq!(granted, Err(Rejection::LeaseExists)),
+                Entry::Vacant(place) => {
+                    assert_eq!(granted.map(|lease| lease.ttl), Ok(ttl));
+                    place.insert(Lease {
+                        ttl,
+                        rest: 0,
+                        deadline: None,
+                        not_again_before: Duration::ZERO,
+                        keys: BTreeSet::new(),
+                    });
+                }
             }
         }
         Op::Revoke(id) => {
