@@ -1,5 +1,6 @@
 //! What can be wrong with configuration, peers' answers and stored rows.
 
+use crate::Version;
 use thiserror::Error;
 
 /// A configuration that cannot be used, or data that no cluster wrote.
@@ -17,6 +18,9 @@ pub enum Error {
     /// This member's configuration and the running cluster do not fit.
     #[error("error validating peerURLs: {0}")]
     Mismatch(String),
+    /// The downgrade job in force asks for a version that cannot be reached from here.
+    #[error("invalid downgrade target {0}")]
+    BadDowngrade(Version),
     /// A version is not `major.minor` or `major.minor.patch`.
     #[error("bad version {0:?}")]
     BadVersion(String),

@@ -49,7 +49,13 @@ mod tests {
     #[test]
     fn neither_the_order_of_urls_nor_of_members_matters() {
         let (a, b) = ("http://a:1".to_owned(), "http://b:1".to_owned());
-        assert_eq!(member_id(&[a.clone(), b.clone()], "t", Some(7)), member_id(&[b, a], "t", Some(7)));
-        assert_eq!(cluster_id([MemberId(1), MemberId(2)]), cluster_id([MemberId(2), MemberId(1)]));
+        assert_eq!(
+            member_id(&[a.clone(), b.clone()], "t", Some(7)),
+            member_id(&[b, a], "t", Some(7))
+        );
+        assert_eq!(
+            cluster_id([MemberId(1), MemberId(2)]),
+            cluster_id([MemberId(2), MemberId(1)])
+        );
     }
 }

@@ -19,7 +19,9 @@ mod version;
 
 pub use change::{Change, ChangeKind};
 pub use cluster::Cluster;
-pub use downgrade::{Downgrade, decide_cluster_version, validate_downgrade};
+pub use downgrade::{
+    Downgrade, decide_cluster_version, is_downgraded, may_join, may_serve, validate_downgrade,
+};
 pub use error::Error;
 pub use id::{cluster_id, member_id};
 pub use initial::InitialCluster;

@@ -1,8 +1,8 @@
 //! One member.
 
+use crate::Error;
 use crate::id::member_id;
 use crate::urls::check_urls;
-use crate::Error;
 use model::MemberId;
 use model::pb::etcdserverpb as pb;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -23,7 +23,12 @@ pub struct Member {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Where clients reach it; empty until it has published itself.
-    #[serde(rename = "clientURLs", default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "clientURLs",
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub client_urls: Vec<String>,
 }
 
@@ -44,6 +49,17 @@ impl Member {
             name: name.to_owned(),
             client_urls: Vec::new(),
         })
+    }
+
+    /// A member of which nothing but this is known.
+    pub(crate) fn unnamed(id: MemberId, peer_urls: Vec<String>) -> Member {
+        Member {
+            id,
+            peer_urls,
+            is_learner: false,
+            name: String::new(),
+            client_urls: Vec::new(),
+        }
     }
 
     /// Whether it has ever started: then it has published its name.

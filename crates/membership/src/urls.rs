@@ -38,7 +38,10 @@ pub fn check_urls<S: AsRef<str>>(urls: &[S]) -> Result<Vec<String>, Error> {
     if urls.is_empty() {
         return Err(Error::BadUrl("no valid URLs given".into()));
     }
-    let mut urls = urls.iter().map(|url| check_url(url.as_ref())).collect::<Result<Vec<_>, _>>()?;
+    let mut urls = urls
+        .iter()
+        .map(|url| check_url(url.as_ref()))
+        .collect::<Result<Vec<_>, _>>()?;
     urls.sort();
     Ok(urls)
 }
@@ -52,4 +55,43 @@ fn is_host_and_port(address: &str) -> bool {
         None => !host.contains([':', '[', ']']),
     };
     host_ok && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_kept_as_they_were_written() {
+        for (given, kept) in [
+            ("http://localhost:2380", "http://localhost:2380"),
+            (" HTTPS://Host.Example:443 ", "https://Host.Example:443"),
+            ("http://[::1]:80", "http://[::1]:80"),
+            ("unix://etcd.sock:1", "unix://etcd.sock:1"),
+            ("unixs:///run/etcd.sock", "unixs:///run/etcd.sock"),
+        ] {
+            assert_eq!(check_url(given).as_deref(), Ok(kept));
+        }
+    }
+
+    #[test]
+    fn what_is_no_peer_url_is_refused() {
+        for (url, said) in [
+            ("", "scheme"),
+            ("localhost:2380", "scheme"),
+            ("ftp://localhost:2380", "scheme"),
+            ("http://localhost", "host:port"),
+            ("http://::1:2380", "host:port"),
+            ("http://[::1]", "host:port"),
+            ("http://a]:1", "host:port"),
+            ("http://localhost:http", "host:port"),
+            ("http://localhost:2380/", "path"),
+            ("http://localhost:2380/v3", "path"),
+            ("http://local host:2380", "blanks"),
+        ] {
+            let error = check_url(url).unwrap_err().to_string();
+            assert!(error.contains(said), "{url}: {error}");
+        }
+        assert!(check_urls::<&str>(&[]).is_err());
+    }
 }

@@ -19,7 +19,11 @@ impl Version {
 
     /// `major.minor.0`.
     pub const fn new(major: u32, minor: u32) -> Version {
-        Version { major, minor, patch: 0 }
+        Version {
+            major,
+            minor,
+            patch: 0,
+        }
     }
 
     /// The cluster version that goes with a server version.
@@ -51,7 +55,9 @@ impl FromStr for Version {
         };
         let plain = text.split(['-', '+']).next().unwrap_or(text);
         let mut parts = plain.split('.');
-        let (Some(major), Some(minor), patch, None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        let (Some(major), Some(minor), patch, None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return Err(bad());
         };
         if patch.is_none() && plain.len() != text.len() {
@@ -71,10 +77,26 @@ mod tests {
 
     #[test]
     fn versions_are_read_and_written() {
-        for (text, shown) in [("3.7", "3.7.0"), ("3.7.1", "3.7.1"), ("3.7.0-alpha.1", "3.7.0"), ("10.0.3+git", "10.0.3")] {
+        for (text, shown) in [
+            ("3.7", "3.7.0"),
+            ("3.7.1", "3.7.1"),
+            ("3.7.0-alpha.1", "3.7.0"),
+            ("10.0.3+git", "10.0.3"),
+        ] {
             assert_eq!(text.parse::<Version>().unwrap().to_string(), shown);
         }
-        for bad in ["", "3", "3.", ".7", "3.7.1.2", "3.x", "3.+7", "-3.7", "3.7-rc", "3.99999999999"] {
+        for bad in [
+            "",
+            "3",
+            "3.",
+            ".7",
+            "3.7.1.2",
+            "3.x",
+            "3.+7",
+            "-3.7",
+            "3.7-rc",
+            "3.99999999999",
+        ] {
             assert!(bad.parse::<Version>().is_err(), "{bad}");
         }
     }
