@@ -8,16 +8,36 @@ mod change;
 mod error;
 mod kv;
 mod read;
+
 mod store;
 mod tx;
 mod view;
 mod writer;
 
+mod format;
+mod meta;
+mod overlay;
+mod range;
+mod reader;
+
+mod count;
+mod count_rows;
+mod counts;
+mod page_counts;
+
+mod compaction;
+mod hash;
+mod history;
+mod verify;
+
 pub use change::{Change, Changes};
+pub use compaction::{Progress, Swept};
 pub use error::{Error, Result};
+pub use hash::HashKv;
+pub use history::ChangesLimit;
 pub use kv::Kv;
 pub use read::Read;
-pub use store::{HashKv, Options, Progress, Sizes, Store, Swept};
+pub use store::{Options, Sizes, Store};
 pub use tx::Tx;
-pub use view::{ChangesLimit, Chunk, View};
+pub use view::{Chunk, View};
 pub use writer::Writer;

@@ -1,14 +1,21 @@
 //! The handle that readers and background work share.
 
-use crate::{Result, View, Writer};
+use crate::counts::Counts;
+use crate::hash::Hashes;
+use crate::meta::{HEAD, Head, SWEEP, Sweep};
+use crate::page_counts::PageCounts;
+use crate::{Error, Result, View, Writer, count_rows};
+use arc_swap::ArcSwap;
 use model::Revision;
+use parking_lot::Mutex;
 use std::sync::Arc;
-use storage::Backend;
+use std::sync::atomic::{AtomicU64, Ordering};
+use storage::{Backend, Batch, Family};
 
 /// Numbers a user may tune.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// Keys in a full chunk of the counted index. Counting reads up to two chunks; smaller ones make more rows.
+    /// Keys in a chunk of the counted index. Counting reads up to two chunks; smaller ones make more rows.
     pub chunk_keys: u32,
     /// Whether each compaction computes etcd's compaction hash, which costs a pass over all living keys.
     pub compaction_hash: bool,
@@ -25,17 +32,35 @@ impl Default for Options {
 
 /// The store: newest view, compaction, hashes, sizes. Every clone is the same store.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    pub(crate) shared: Arc<Shared>,
+}
 
-/// etcd's hash of the history, see [`Store::hash_kv`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct HashKv {
-    /// CRC-32C.
-    pub hash: u32,
-    /// Compacted revision that it was computed with.
-    pub compact_revision: Revision,
-    /// Revision up to which history is in it.
-    pub hash_revision: Revision,
+pub(crate) struct Shared {
+    pub options: Options,
+    pub view: ArcSwap<View>,
+    pub ground: Mutex<Ground>,
+    pub hashes: Hashes,
+    allocated: AtomicU64,
+    in_use: AtomicU64,
+}
+
+/// What is written to, and how far. Whoever writes rows of this crate holds its lock from the decision what to write
+/// until the batch is in the backend and what follows from it is published: so the writer's groups and the steps of
+/// the compaction follow each other as wholes.
+pub(crate) struct Ground {
+    pub backend: Arc<dyn Backend>,
+    pub head: Head,
+    pub sweep: Sweep,
+    /// Changes with the backend, so that work begun on another one is not finished on this.
+    pub epoch: u64,
+    pub waiters: Vec<Waiter>,
+}
+
+/// Somebody who wants to know when a compaction has removed everything.
+pub(crate) struct Waiter {
+    pub revision: Revision,
+    pub then: Box<dyn FnOnce() + Send>,
 }
 
 /// Sizes in bytes as etcd's database file would show them; see [`Store::sizes`].
@@ -47,89 +72,127 @@ pub struct Sizes {
     pub in_use: u64,
 }
 
-/// What a step of compaction did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Progress {
-    /// There was nothing to do.
-    Idle,
-    /// There is more to do.
-    More,
-    /// A compaction ended.
-    Finished(Swept),
-}
+impl Sizes {
+    /// An etcd without keys shows these sizes: pages of a fresh bbolt file.
+    const EMPTY: Sizes = Sizes {
+        allocated: 20 << 10,
+        in_use: 16 << 10,
+    };
+    /// Added to the bytes of each version: its key in bbolt (17), the element's header (16), unfilled pages.
+    const VERSION_BYTES: u64 = 48;
 
-/// A compaction whose versions are all removed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Swept {
-    /// Revision compacted to.
-    pub revision: Revision,
-    /// Versions removed since this process began with it.
-    pub removed: u64,
-    /// etcd's hash of what was there before, where [`Options::compaction_hash`] asks for it and nothing interrupted
-    /// the compaction.
-    pub hash: Option<HashKv>,
+    /// What a version with a KeyValue of this length counts for.
+    pub(crate) fn of_version(kv_len: u64) -> u64 {
+        kv_len + Sizes::VERSION_BYTES
+    }
+
+    pub(crate) fn new(allocated: u64, in_use: u64) -> Sizes {
+        Sizes {
+            allocated: Sizes::EMPTY.allocated + allocated.max(in_use),
+            in_use: Sizes::EMPTY.in_use + in_use,
+        }
+    }
 }
 
 impl Store {
     /// Opens the store in `backend`, an empty one too. Reads a few rows and the counts, not the keys.
     ///
     /// Fails if the rows are damaged or of a newer format.
-    pub fn open(_backend: Arc<dyn Backend>, _options: Options) -> Result<(Store, Writer)> {
-        todo!()
+    pub fn open(backend: Arc<dyn Backend>, options: Options) -> Result<(Store, Writer)> {
+        let (ground, view) = Ground::load(backend)?;
+        let shared = Arc::new(Shared {
+            options,
+            view: ArcSwap::from_pointee(view),
+            hashes: Hashes::default(),
+            allocated: AtomicU64::new(0),
+            in_use: AtomicU64::new(0),
+            ground: Mutex::new(ground),
+        });
+        shared.publish_sizes(&shared.ground.lock());
+        let writer = Writer::new(shared.clone());
+        Ok((Store { shared }, writer))
     }
 
     /// The newest committed state.
     pub fn view(&self) -> Arc<View> {
-        todo!()
+        self.shared.view.load_full()
     }
 
-    /// Removes up to `max` log records' worth of what the last compaction made obsolete. Called again and again by
-    /// one housekeeping thread, which sets the pace; after a crash it goes on where the backend's rows stand.
-    pub fn compaction_step(&self, _max: usize) -> Result<Progress> {
-        todo!()
-    }
-
-    /// Whether there is something for [`Store::compaction_step`] to do.
-    pub fn compaction_pending(&self) -> bool {
-        todo!()
-    }
-
-    /// Up to which revision the versions that a compaction made obsolete are removed.
-    pub fn swept(&self) -> Revision {
-        todo!()
-    }
-
-    /// Calls `then` once everything that a compaction to `revision` made obsolete is removed; at once if it is. Called
-    /// on the thread that runs the compaction, so it must not block. Dropped uncalled with the store.
-    pub fn when_swept(&self, _revision: Revision, _then: Box<dyn FnOnce() + Send>) {
-        todo!()
-    }
-
-    /// etcd's HashKV at `revision` (0: newest): equal to that of an etcd with the same history. Reads all living keys.
-    ///
-    /// Rejects a revision that is compacted or in the future.
-    pub fn hash_kv(&self, _revision: Revision) -> Result<HashKv> {
-        todo!()
-    }
-
-    /// Checksum of the replicated state (keys at the newest revision, leases, users, members), and that revision:
-    /// equal on members that applied the same log, whatever each has compacted physically.
-    pub fn hash(&self) -> Result<(u32, Revision)> {
-        todo!()
-    }
-
-    /// Logical sizes, not those of files: they start small, and every revision counts.
+    /// Logical sizes, not those of files: they start small, every revision counts, and they are the same for every
+    /// engine. Of the last commit.
     pub fn sizes(&self) -> Sizes {
-        todo!()
+        Sizes::new(
+            self.shared.allocated.load(Ordering::Relaxed),
+            self.shared.in_use.load(Ordering::Relaxed),
+        )
     }
 
     /// Space was given back: what is allocated shrinks to what is in use.
     pub fn defragmented(&self) -> Result<()> {
-        todo!()
+        let mut ground = self.shared.ground.lock();
+        let head = Head {
+            allocated: ground.in_use(),
+            ..ground.head
+        };
+        if head != ground.head {
+            let mut batch = Batch::new();
+            batch.put(Family::Meta, HEAD, head.encode());
+            ground.backend.write(batch)?;
+            ground.head = head;
+            self.shared.publish_sizes(&ground);
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    pub fn publish_sizes(&self, ground: &Ground) {
+        self.allocated.store(ground.head.allocated, Ordering::Relaxed);
+        self.in_use.store(ground.in_use(), Ordering::Relaxed);
+    }
+}
+
+impl Ground {
+    pub fn load(backend: Arc<dyn Backend>) -> Result<(Ground, View)> {
+        let snapshot = backend.snapshot()?;
+        let head = match snapshot.get(Family::Meta, HEAD)? {
+            Some(row) => Head::decode(&row)?,
+            None => Head::default(),
+        };
+        let sweep = match snapshot.get(Family::Meta, SWEEP)? {
+            Some(row) => Sweep::decode(&row)?,
+            None => Sweep::default(),
+        };
+        if sweep.finished > head.compacted {
+            return Err(Error::Damaged("more was removed than compacted".into()));
+        }
+        let view = View {
+            counts: Counts::new(count_rows::load(&*snapshot)?),
+            snapshot,
+            revision: head.revision,
+            compacted: head.compacted,
+            page_counts: Arc::new(PageCounts::default()),
+        };
+        let ground = Ground {
+            backend,
+            head,
+            sweep,
+            epoch: 0,
+            waiters: Vec::new(),
+        };
+        Ok((ground, view))
     }
 
-    /// Reads everything and compares the families with each other; an error names the first contradiction.
-    pub fn verify(&self) -> Result<()> {
-        todo!()
+    /// Bytes of all versions that are still there.
+    pub fn in_use(&self) -> u64 {
+        self.head.written.saturating_sub(self.sweep.reclaimed)
+    }
+
+    /// Those who wait for no more than what is removed.
+    pub fn take_satisfied(&mut self) -> Vec<Waiter> {
+        let finished = self.sweep.finished;
+        self.waiters
+            .extract_if(.., |waiter| waiter.revision <= finished)
+            .collect()
     }
 }

@@ -1,62 +1,223 @@
 //! One request being executed.
 
-use crate::{Kv, Read, Result, Writer};
+use crate::format::{Fields, Record, Replaced, Row};
+use crate::reader::{Arena, Order, Reader};
+use crate::{Change, Changes, Error, Kv, Read, Result, Writer, count};
 use bytes::Bytes;
 use model::pb::etcdserverpb::{RangeRequest, RangeResponse};
-use model::{KeyRange, Revision};
+use model::{EventKind, KeyRange, Revision, RevisionKey};
 use std::ops::ControlFlow;
 
 /// One request: all its changes get one revision, the current one plus 1. Reads see its own changes; there is no
-/// way back, so check before writing.
+/// way back, so check before writing. Dropping it ends the request as [`Tx::finish`] does.
 pub struct Tx<'a> {
-    #[expect(dead_code)]
     writer: &'a mut Writer,
+    /// The revision that changes get.
+    revision: Revision,
+    changes: Vec<Change>,
 }
 
-impl Tx<'_> {
+/// The living version that a change replaces.
+struct Before {
+    kv: Kv,
+    at: RevisionKey,
+}
+
+impl<'a> Tx<'a> {
+    pub(crate) fn new(writer: &'a mut Writer) -> Tx<'a> {
+        let revision = writer.revision().next();
+        Tx {
+            writer,
+            revision,
+            changes: Vec::new(),
+        }
+    }
+
     /// Sets `key`; `lease` 0 for none. Returns the version before.
-    pub fn put(&mut self, _key: Bytes, _value: Bytes, _lease: i64) -> Result<Option<Kv>> {
-        todo!()
+    pub fn put(&mut self, key: Bytes, value: Bytes, lease: i64) -> Result<Option<Kv>> {
+        let result = self.write_put(&key, &value, lease);
+        self.checked(result)
     }
 
     /// Deletes every key of the range. Returns the versions before, in order of keys.
-    pub fn delete_range(&mut self, _range: &KeyRange) -> Result<Vec<Kv>> {
-        todo!()
+    pub fn delete_range(&mut self, range: &KeyRange) -> Result<Vec<Kv>> {
+        let result = self.write_deletes(range);
+        self.checked(result)
     }
 
     /// Whether something was written.
     pub fn changed(&self) -> bool {
-        todo!()
+        !self.changes.is_empty()
     }
 
     /// Ends the request. Returns its revision, or the current one if it changed nothing.
     pub fn finish(self) -> Revision {
-        todo!()
+        self.revision()
+    }
+
+    fn write_put(&mut self, key: &[u8], value: &[u8], lease: i64) -> Result<Option<Kv>> {
+        self.ready()?;
+        let before = self.before(key)?;
+        let (create, version) = match &before {
+            Some(before) => (before.kv.create, before.kv.version + 1),
+            None => (self.revision.0, 1),
+        };
+        let fields = Fields {
+            key,
+            create,
+            modified: self.revision.0,
+            version,
+            value,
+            lease,
+        };
+        self.write(EventKind::Put, &fields, before.as_ref())?;
+        Ok(before.map(|before| before.kv))
+    }
+
+    fn write_deletes(&mut self, range: &KeyRange) -> Result<Vec<Kv>> {
+        self.ready()?;
+        let mut living = Vec::new();
+        if let KeyRange::Single(key) = range {
+            living.extend(self.before(key)?);
+        } else {
+            let mut arena = Arena::default();
+            let reader = self.reader();
+            reader.visit(range.bounds(), Order::Ascending, reader.revision, |_, found| {
+                let sub = found.sub;
+                living.push(Before::new(found.keep(&mut arena), sub)?);
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
+        let mut deleted = Vec::with_capacity(living.len());
+        for before in living {
+            let fields = Fields {
+                key: &before.kv.key,
+                modified: self.revision.0,
+                ..Fields::default()
+            };
+            self.write(EventKind::Delete, &fields, Some(&before))?;
+            deleted.push(before.kv);
+        }
+        Ok(deleted)
+    }
+
+    fn before(&self, key: &[u8]) -> Result<Option<Before>> {
+        let Some(row) = self.reader().row(key)? else {
+            return Ok(None);
+        };
+        let parsed = Row::parse(&row)?;
+        if !parsed.is_live() {
+            return Ok(None);
+        }
+        Before::new(row.slice_ref(parsed.kv), parsed.sub).map(Some)
+    }
+
+    fn write(&mut self, kind: EventKind, fields: &Fields<'_>, before: Option<&Before>) -> Result<()> {
+        let at = RevisionKey {
+            main: self.revision,
+            sub: self.changes.len() as i64,
+        };
+        let replaced = before.map(|before| Replaced {
+            at: before.at,
+            kv_len: before.kv.encoded.len() as u64,
+        });
+        let record = Record::encode(kind, at, replaced, fields);
+        let living = match (kind, before) {
+            (EventKind::Put, None) => 1,
+            (EventKind::Put, Some(_)) => 0,
+            (EventKind::Delete, _) => -1,
+        };
+        let prev_kv = match self.changed_before(fields.key) {
+            Some(change) => change.prev_kv.clone(),
+            None => before.map_or_else(Bytes::new, |before| before.kv.encoded.clone()),
+        };
+        let change = self.writer.add(kind, at, record, living, prev_kv)?;
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// This request's last change of `key`: the previous version that watchers get is the one before the request.
+    fn changed_before(&self, key: &[u8]) -> Option<&Change> {
+        if self.changes.is_empty() {
+            return None;
+        }
+        let versions = self.writer.overlay().get(key)?;
+        let at = versions.newest().at;
+        (at.main == self.revision).then(|| &self.changes[at.sub as usize])
+    }
+
+    fn ready(&self) -> Result<()> {
+        if self.writer.is_failed() {
+            Err(Error::Failed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A write that ended half-way leaves a group that must never be committed.
+    fn checked<T>(&mut self, result: Result<T>) -> Result<T> {
+        if result.is_err() {
+            self.writer.fail();
+        }
+        result
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        self.writer.reader(self.revision())
+    }
+}
+
+impl Drop for Tx<'_> {
+    fn drop(&mut self) {
+        if self.changed() {
+            let changes = std::mem::take(&mut self.changes);
+            self.writer.end(Changes {
+                revision: self.revision,
+                changes,
+            });
+        }
+    }
+}
+
+impl Before {
+    fn new(kv: Bytes, sub: i64) -> Result<Before> {
+        let kv = Kv::decode(kv)?;
+        let at = RevisionKey {
+            main: Revision(kv.modified),
+            sub,
+        };
+        Ok(Before { kv, at })
     }
 }
 
 impl Read for Tx<'_> {
     fn revision(&self) -> Revision {
-        todo!()
+        if self.changed() {
+            self.revision
+        } else {
+            self.writer.revision()
+        }
     }
 
     fn compacted(&self) -> Revision {
-        todo!()
+        self.writer.compacted()
     }
 
-    fn get(&self, _key: &[u8]) -> Result<Option<Kv>> {
-        todo!()
+    fn get(&self, key: &[u8]) -> Result<Option<Kv>> {
+        self.reader().get(key)
     }
 
-    fn range(&self, _request: &RangeRequest) -> Result<RangeResponse> {
-        todo!()
+    fn range(&self, request: &RangeRequest) -> Result<RangeResponse> {
+        self.reader().range(request)
     }
 
-    fn scan(&self, _range: &KeyRange, _visit: &mut dyn FnMut(Kv) -> ControlFlow<()>) -> Result<()> {
-        todo!()
+    fn scan(&self, range: &KeyRange, visit: &mut dyn FnMut(Kv) -> ControlFlow<()>) -> Result<()> {
+        self.reader().scan(range, visit)
     }
 
-    fn count(&self, _range: &KeyRange, _revision: i64) -> Result<u64> {
-        todo!()
+    fn count(&self, range: &KeyRange, revision: i64) -> Result<u64> {
+        let reader = self.reader();
+        let revision = reader.readable(revision)?;
+        count::count(&reader, range, revision)
     }
 }

@@ -1,57 +1,243 @@
 //! The one writer: collects requests into groups.
 
-use crate::{Changes, Result, Tx, View};
-use model::Revision;
+use crate::change::{Change, Changes};
+use crate::counts::Counts;
+use crate::format::{Record, version_kind};
+use crate::meta::{HEAD, Head};
+use crate::overlay::{Overlay, Version};
+use crate::reader::Reader;
+use crate::store::{Ground, Shared};
+use crate::{Error, Result, Sizes, Tx, View, count_rows};
+use bytes::Bytes;
+use model::{EventKind, Rejection, Revision, RevisionKey};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use storage::{Backend, Batch};
+use storage::{Backend, Batch, Family};
 
 /// Collects the changes of many requests and commits them together. There is one per store; the apply thread owns it.
 /// After an error other than a rejection it refuses everything: the store must be opened anew.
-pub struct Writer {}
+pub struct Writer {
+    shared: Arc<Shared>,
+    /// The committed state that the group builds on.
+    base: Arc<View>,
+    /// With the group's finished requests.
+    head: Head,
+    /// With the group's changes, but no chunk cut or joined.
+    counts: Counts,
+    /// Fences of the chunks that the group changed.
+    touched: BTreeSet<Bytes>,
+    overlay: Overlay,
+    batch: Batch,
+    changes: Vec<Arc<Changes>>,
+    failed: bool,
+}
 
 impl Writer {
+    pub(crate) fn new(shared: Arc<Shared>) -> Writer {
+        let base = shared.view.load_full();
+        let head = shared.ground.lock().head;
+        Writer {
+            shared,
+            head,
+            counts: base.counts.clone(),
+            base,
+            touched: BTreeSet::new(),
+            overlay: Overlay::default(),
+            batch: Batch::new(),
+            changes: Vec::new(),
+            failed: false,
+        }
+    }
+
     /// Begins a request. Its reads see all requests of the group before it.
     pub fn begin(&mut self) -> Tx<'_> {
-        todo!()
+        Tx::new(self)
     }
 
     /// Rows of other owners (leases, users, members, applied index) that go into the same group.
     pub fn batch(&mut self) -> &mut Batch {
-        todo!()
+        &mut self.batch
     }
 
     /// Newest revision, with the requests of the group that are finished.
     pub fn revision(&self) -> Revision {
-        todo!()
+        self.head.revision
     }
 
     /// Oldest readable revision, with the compactions of the group.
     pub fn compacted(&self) -> Revision {
-        todo!()
+        self.head.compacted
     }
 
     /// The last committed state, without the group.
     pub fn view(&self) -> &Arc<View> {
-        todo!()
+        &self.base
+    }
+
+    /// Bytes that the open group holds in memory, roughly: a reason to commit.
+    pub fn pending_bytes(&self) -> usize {
+        self.batch.bytes()
+    }
+
+    /// As [`crate::Store::sizes`], with the group.
+    pub fn sizes(&self) -> Sizes {
+        let ground = self.shared.ground.lock();
+        let in_use = self.head.written.saturating_sub(ground.sweep.reclaimed);
+        Sizes::new(ground.head.allocated, in_use)
     }
 
     /// Makes `revision` the oldest readable one. Versions that nothing needs any more are removed later, by
     /// [`crate::Store::compaction_step`].
     ///
     /// Rejects a revision at or below the compacted one, and one in the future.
-    pub fn compact(&mut self, _revision: Revision) -> Result<()> {
-        todo!()
+    pub fn compact(&mut self, revision: Revision) -> Result<()> {
+        if revision <= self.head.compacted {
+            return Err(Rejection::Compacted.into());
+        }
+        if revision > self.head.revision {
+            return Err(Rejection::FutureRevision.into());
+        }
+        self.head.previous = self.head.compacted;
+        self.head.compacted = revision;
+        Ok(())
     }
 
     /// Writes the group as one backend batch and publishes the new view. Returns what changed, in order of
     /// revisions. Does nothing for an empty group.
     pub fn commit(&mut self) -> Result<Vec<Arc<Changes>>> {
-        todo!()
+        if self.failed {
+            return Err(Error::Failed);
+        }
+        let result = self.write_group();
+        self.failed = result.is_err();
+        result
+    }
+
+    fn write_group(&mut self) -> Result<Vec<Arc<Changes>>> {
+        let (revision, compacted) = (self.base.revision, self.base.compacted);
+        if self.batch.is_empty() && (self.head.revision, self.head.compacted) == (revision, compacted) {
+            return Ok(Vec::new());
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        // Only the newest row of each key, in order of keys: what an LSM takes in fastest.
+        for (key, row) in self.overlay.rows() {
+            batch.put(Family::Current, key.clone(), row.clone());
+        }
+        let touched = std::mem::take(&mut self.touched);
+        if !touched.is_empty() {
+            let chunk_keys = u64::from(self.shared.options.chunk_keys.max(1));
+            self.counts =
+                count_rows::settle(&self.reader(self.head.revision), touched, chunk_keys, &mut batch)?;
+        }
+
+        let mut ground = self.shared.ground.lock();
+        let mut head = self.head;
+        let in_use = head.written.saturating_sub(ground.sweep.reclaimed);
+        head.allocated = ground.head.allocated.max(in_use);
+        if head != ground.head {
+            batch.put(Family::Meta, HEAD, head.encode());
+        }
+        ground.backend.write(batch)?;
+        let view = Arc::new(View {
+            snapshot: ground.backend.snapshot()?,
+            counts: self.counts.clone(),
+            revision: head.revision,
+            compacted: head.compacted,
+            page_counts: self.base.page_counts.clone(),
+        });
+        ground.head = head;
+        self.shared.view.store(view.clone());
+        self.shared.publish_sizes(&ground);
+        drop(ground);
+
+        self.base = view;
+        self.head = head;
+        self.overlay.clear();
+        Ok(std::mem::take(&mut self.changes))
     }
 
     /// Puts another backend (an installed snapshot) under the store; the group is dropped. Handles and hubs stay
     /// valid and see the new state from their next view on; views taken before still show the old one.
-    pub fn restore(&mut self, _backend: Arc<dyn Backend>) -> Result<()> {
-        todo!()
+    pub fn restore(&mut self, backend: Arc<dyn Backend>) -> Result<()> {
+        let (new, view) = Ground::load(backend)?;
+        let view = Arc::new(view);
+        let mut ground = self.shared.ground.lock();
+        let epoch = ground.epoch + 1;
+        let waiters = std::mem::take(&mut ground.waiters);
+        *ground = Ground {
+            epoch,
+            waiters,
+            ..new
+        };
+        self.shared.view.store(view.clone());
+        self.shared.hashes.clear();
+        self.shared.publish_sizes(&ground);
+        let satisfied = ground.take_satisfied();
+        drop(ground);
+        for waiter in satisfied {
+            (waiter.then)();
+        }
+        *self = Writer::new(self.shared.clone());
+        Ok(())
+    }
+
+    /// The state with the group's changes.
+    pub(crate) fn reader(&self, revision: Revision) -> Reader<'_> {
+        Reader {
+            snapshot: &*self.base.snapshot,
+            overlay: Some(&self.overlay),
+            counts: &self.counts,
+            page_counts: None,
+            revision,
+            compacted: self.head.compacted,
+        }
+    }
+
+    /// Whether the open group or the request wrote this key.
+    pub(crate) fn overlay(&self) -> &Overlay {
+        &self.overlay
+    }
+
+    /// Takes a change into the group. `living`: by how much the number of living keys changes.
+    pub(crate) fn add(
+        &mut self,
+        kind: EventKind,
+        at: RevisionKey,
+        record: Record,
+        living: i64,
+        prev_kv: Bytes,
+    ) -> Result<Change> {
+        if living != 0 {
+            let fence = self.counts.add(&record.key, living)?;
+            self.touched.insert(fence);
+        }
+        self.head.written += Sizes::of_version(record.kv.len() as u64);
+        self.batch.put(Family::Log, record.log_key, record.log);
+        self.batch
+            .put(Family::Versions, record.version_key, version_kind(kind));
+        let row = record.row;
+        self.overlay.insert(record.key.clone(), Version { at, row });
+        Ok(Change {
+            key: record.key,
+            kind,
+            sub: at.sub,
+            event: record.event,
+            kv: record.kv,
+            prev_kv,
+        })
+    }
+
+    /// Ends a request that changed something.
+    pub(crate) fn end(&mut self, changes: Changes) {
+        self.head.revision = changes.revision;
+        self.changes.push(Arc::new(changes));
+    }
+
+    pub(crate) fn is_failed(&self) -> bool {
+        self.failed
+    }
+
+    pub(crate) fn fail(&mut self) {
+        self.failed = true;
     }
 }

@@ -1,0 +1,542 @@
+//! Bytes of the stored rows. Format version 1; docs/formats.md tells the same to people who read files.
+//!
+//! ```text
+//! current   user key                         -> KeyValue, mark
+//! log       main (8), sub (8)                -> replaced, Event, mark
+//! versions  escaped user key, !main, !sub    -> 0 put | 1 delete
+//! counts    'f', first key of the chunk      -> number of living keys (8)
+//! meta      "mvcc/head"                      -> format (1), revision, compacted, previous, written, allocated (8 each)
+//! meta      "mvcc/sweep"                     -> finished, target, next main, next sub, reclaimed (8 each)
+//!
+//! KeyValue  mvccpb.KeyValue as on the wire; of a delete only key and mod_revision
+//! Event     mvccpb.Event around the KeyValue, without prev_kv
+//! mark      1 byte: bit 7 delete, bits 0..7 sub; where those are 127, the sub is in the 8 bytes before the mark
+//! replaced  varint main, and unless that is 0: varint sub, varint length of its KeyValue
+//! ```
+//!
+//! Integers are big endian; `!` inverts all bits, so that newer revisions of a key come first. `replaced` is the
+//! living version that a change made obsolete: with it compaction finds what to drop without an index. The mark
+//! stands at the end so that a row of `current` is a suffix of its `log` row: both, and the event that watchers get,
+//! are slices of one buffer.
+
+use crate::{Error, Kv, Result};
+use bytes::{BufMut, Bytes, BytesMut};
+use model::{EventKind, Revision, RevisionKey, key_value_len, put_key_value};
+use prost::encoding::{encode_varint, encoded_len_varint};
+
+const DELETE: u8 = 0x80;
+const SUB_WIDE: u8 = 0x7f;
+
+/// A living version that a change made obsolete.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Replaced {
+    pub at: RevisionKey,
+    /// Length of its KeyValue, for the account of sizes.
+    pub kv_len: u64,
+}
+
+/// Everything that one change writes; all bytes share one allocation.
+pub(crate) struct Record {
+    pub log_key: Bytes,
+    pub log: Bytes,
+    pub version_key: Bytes,
+    /// Row of `current`: KeyValue and mark.
+    pub row: Bytes,
+    pub event: Bytes,
+    pub kv: Bytes,
+    /// The key, out of the KeyValue.
+    pub key: Bytes,
+}
+
+/// The fields of a KeyValue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Fields<'a> {
+    pub key: &'a [u8],
+    pub create: i64,
+    pub modified: i64,
+    pub version: i64,
+    pub value: &'a [u8],
+    pub lease: i64,
+}
+
+impl Record {
+    pub fn encode(
+        kind: EventKind,
+        at: RevisionKey,
+        replaced: Option<Replaced>,
+        fields: &Fields<'_>,
+    ) -> Record {
+        let Fields {
+            key,
+            create,
+            modified,
+            version,
+            value,
+            lease,
+        } = *fields;
+        let version_len = escaped_len(key) + RevisionKey::LEN;
+        let kv_len = key_value_len(key, create, modified, version, value, lease);
+        let replaced_len = match replaced {
+            None => 1,
+            Some(Replaced { at, kv_len }) => {
+                encoded_len_varint(at.main.0 as u64)
+                    + encoded_len_varint(at.sub as u64)
+                    + encoded_len_varint(kv_len)
+            }
+        };
+        let delete_len = if kind == EventKind::Delete { 2 } else { 0 };
+        let event_len = delete_len + 1 + encoded_len_varint(kv_len as u64) + kv_len;
+        let mark_len = if at.sub < i64::from(SUB_WIDE) { 1 } else { 9 };
+
+        let mut out =
+            BytesMut::with_capacity(RevisionKey::LEN + version_len + replaced_len + event_len + mark_len);
+        out.put_slice(&at.encode());
+        put_escaped(&mut out, key);
+        put_inverted(&mut out, at);
+        let log_start = out.len();
+        match replaced {
+            None => out.put_u8(0),
+            Some(Replaced { at, kv_len }) => {
+                encode_varint(at.main.0 as u64, &mut out);
+                encode_varint(at.sub as u64, &mut out);
+                encode_varint(kv_len, &mut out);
+            }
+        }
+        let event_start = out.len();
+        if kind == EventKind::Delete {
+            out.put_slice(&[0x08, 0x01]);
+        }
+        out.put_u8(0x12);
+        encode_varint(kv_len as u64, &mut out);
+        let kv_start = out.len();
+        put_key_value(&mut out, key, create, modified, version, value, lease);
+        let kv_end = out.len();
+        put_mark(&mut out, kind, at.sub);
+
+        let out = out.freeze();
+        // The key is the first field of every KeyValue: a tag, its length, its bytes.
+        let key_start = kv_start + 1 + encoded_len_varint(key.len() as u64);
+        Record {
+            log_key: out.slice(..RevisionKey::LEN),
+            version_key: out.slice(RevisionKey::LEN..log_start),
+            log: out.slice(log_start..),
+            row: out.slice(kv_start..),
+            event: out.slice(event_start..kv_end),
+            kv: out.slice(kv_start..kv_end),
+            key: out.slice(key_start..key_start + key.len()),
+        }
+    }
+}
+
+/// A row of `current`, or the end of a log row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Row<'a> {
+    pub kv: &'a [u8],
+    pub kind: EventKind,
+    pub sub: i64,
+}
+
+impl<'a> Row<'a> {
+    pub fn parse(row: &'a [u8]) -> Result<Row<'a>> {
+        let short = || Error::Damaged("a stored version is cut short".into());
+        let (mark, rest) = row.split_last().ok_or_else(short)?;
+        let kind = if mark & DELETE == 0 {
+            EventKind::Put
+        } else {
+            EventKind::Delete
+        };
+        let sub = mark & !DELETE;
+        if sub < SUB_WIDE {
+            return Ok(Row {
+                kv: rest,
+                kind,
+                sub: i64::from(sub),
+            });
+        }
+        let (kv, sub) = rest.split_last_chunk::<8>().ok_or_else(short)?;
+        Ok(Row {
+            kv,
+            kind,
+            sub: i64::from_be_bytes(*sub),
+        })
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.kind == EventKind::Put
+    }
+
+    /// Revision of the change that wrote it.
+    pub fn modified(&self) -> Result<Revision> {
+        Ok(Revision(Fields::parse(self.kv)?.modified))
+    }
+
+    pub fn at(&self) -> Result<RevisionKey> {
+        Ok(RevisionKey {
+            main: self.modified()?,
+            sub: self.sub,
+        })
+    }
+}
+
+/// A log row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct LogRow<'a> {
+    pub replaced: Option<Replaced>,
+    pub event: &'a [u8],
+    pub row: Row<'a>,
+}
+
+impl<'a> LogRow<'a> {
+    pub fn parse(value: &'a [u8]) -> Result<LogRow<'a>> {
+        let mut input = Input(value);
+        let replaced = match input.varint()? {
+            0 => None,
+            main => Some(Replaced {
+                at: RevisionKey {
+                    main: Revision(main as i64),
+                    sub: input.varint()? as i64,
+                },
+                kv_len: input.varint()?,
+            }),
+        };
+        let row = Row::parse(input.0)?;
+        let event = row.kv;
+        let mut inner = Input(event);
+        if row.kind == EventKind::Delete {
+            inner.expect(0x08)?;
+            inner.expect(0x01)?;
+        }
+        inner.expect(0x12)?;
+        let kv = inner.bytes()?;
+        if !inner.0.is_empty() {
+            return Err(Error::Damaged("a log record is longer than its event".into()));
+        }
+        Ok(LogRow {
+            replaced,
+            event,
+            row: Row { kv, ..row },
+        })
+    }
+}
+
+impl<'a> Fields<'a> {
+    pub fn parse(kv: &'a [u8]) -> Result<Fields<'a>> {
+        let mut input = Input(kv);
+        let mut fields = Fields::default();
+        while let Some((&tag, rest)) = input.0.split_first() {
+            input.0 = rest;
+            match tag {
+                0x0a => fields.key = input.bytes()?,
+                0x10 => fields.create = input.varint()? as i64,
+                0x18 => fields.modified = input.varint()? as i64,
+                0x20 => fields.version = input.varint()? as i64,
+                0x2a => fields.value = input.bytes()?,
+                0x30 => fields.lease = input.varint()? as i64,
+                _ => {
+                    return Err(Error::Damaged(format!(
+                        "unknown field {tag:#x} in a stored version"
+                    )));
+                }
+            }
+        }
+        Ok(fields)
+    }
+}
+
+impl Kv {
+    /// Takes an encoded KeyValue apart, sharing its bytes. Fails if it is none.
+    pub fn decode(encoded: Bytes) -> Result<Kv> {
+        let fields = Fields::parse(&encoded)?;
+        // An absent field is an empty slice that lies outside of the buffer.
+        let share = |field: &[u8]| {
+            if field.is_empty() {
+                Bytes::new()
+            } else {
+                encoded.slice_ref(field)
+            }
+        };
+        Ok(Kv {
+            key: share(fields.key),
+            create: fields.create,
+            modified: fields.modified,
+            version: fields.version,
+            value: share(fields.value),
+            lease: fields.lease,
+            encoded: encoded.clone(),
+        })
+    }
+}
+
+/// What keys-only answers hold of a version: neither value nor lease (etcd 3.7 builds them from its index).
+pub(crate) fn without_value_and_lease(kv: &[u8]) -> Result<Bytes> {
+    let fields = Fields::parse(kv)?;
+    Ok(encode(&Fields {
+        value: &[],
+        lease: 0,
+        ..fields
+    }))
+}
+
+/// A version without its value; the lease stays.
+pub(crate) fn without_value(kv: &[u8]) -> Result<Bytes> {
+    let fields = Fields::parse(kv)?;
+    Ok(encode(&Fields { value: &[], ..fields }))
+}
+
+fn encode(fields: &Fields<'_>) -> Bytes {
+    let Fields {
+        key,
+        create,
+        modified,
+        version,
+        value,
+        lease,
+    } = *fields;
+    model::encode_key_value(key, create, modified, version, value, lease)
+}
+
+/// Key in `versions` of one version.
+pub(crate) fn version_key(key: &[u8], at: RevisionKey) -> Bytes {
+    let mut out = BytesMut::with_capacity(escaped_len(key) + RevisionKey::LEN);
+    put_escaped(&mut out, key);
+    put_inverted(&mut out, at);
+    out.freeze()
+}
+
+/// What all versions of `key` begin with in `versions`.
+pub(crate) fn version_prefix(key: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(escaped_len(key) + RevisionKey::LEN);
+    put_escaped(&mut out, key);
+    out.freeze()
+}
+
+/// Key and revision of a row of `versions`.
+pub(crate) fn parse_version_key(row_key: &[u8]) -> Result<(Vec<u8>, RevisionKey)> {
+    let damaged = || Error::Damaged("a key in versions cannot be read".into());
+    let (escaped, revision) = row_key
+        .split_last_chunk::<{ RevisionKey::LEN }>()
+        .ok_or_else(damaged)?;
+    let mut key = Vec::with_capacity(escaped.len());
+    let mut rest = escaped;
+    loop {
+        match rest {
+            [0, 1] => break,
+            [0, 0xff, tail @ ..] => {
+                key.push(0);
+                rest = tail;
+            }
+            [0, ..] | [] => return Err(damaged()),
+            [byte, tail @ ..] => {
+                key.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    let at = RevisionKey::decode(&revision.map(|byte| !byte)).ok_or_else(damaged)?;
+    Ok((key, at))
+}
+
+/// The revision at the end of a key in `versions` that is known to belong to some user key.
+pub(crate) fn version_revision(row_key: &[u8]) -> Result<RevisionKey> {
+    row_key
+        .last_chunk::<{ RevisionKey::LEN }>()
+        .and_then(|revision| RevisionKey::decode(&revision.map(|byte| !byte)))
+        .ok_or_else(|| Error::Damaged("a key in versions cannot be read".into()))
+}
+
+/// Revision of a key in `log`.
+pub(crate) fn log_revision(row_key: &[u8]) -> Result<RevisionKey> {
+    RevisionKey::decode(row_key).ok_or_else(|| Error::Damaged("a key in log cannot be read".into()))
+}
+
+/// Value of a row of `versions`.
+pub(crate) fn version_kind(kind: EventKind) -> Bytes {
+    Bytes::from_static(match kind {
+        EventKind::Put => &[0],
+        EventKind::Delete => &[1],
+    })
+}
+
+// A zero byte becomes 00 ff, and 00 01 ends the key: so "a" and all its versions stand before "a\0" and before "ab".
+fn put_escaped(out: &mut BytesMut, key: &[u8]) {
+    let mut parts = key.split(|byte| *byte == 0);
+    out.put_slice(parts.next().unwrap_or_default());
+    for part in parts {
+        out.put_slice(&[0, 0xff]);
+        out.put_slice(part);
+    }
+    out.put_slice(&[0, 1]);
+}
+
+fn escaped_len(key: &[u8]) -> usize {
+    key.len() + key.iter().filter(|byte| **byte == 0).count() + 2
+}
+
+fn put_inverted(out: &mut BytesMut, at: RevisionKey) {
+    out.put_slice(&at.encode().map(|byte| !byte));
+}
+
+fn put_mark(out: &mut BytesMut, kind: EventKind, sub: i64) {
+    let delete = if kind == EventKind::Delete { DELETE } else { 0 };
+    if sub < i64::from(SUB_WIDE) {
+        out.put_u8(delete | sub as u8);
+    } else {
+        out.put_i64(sub);
+        out.put_u8(delete | SUB_WIDE);
+    }
+}
+
+/// Bytes being read.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn varint(&mut self) -> Result<u64> {
+        let mut value = 0;
+        for (place, byte) in self.0.iter().enumerate().take(10) {
+            value |= u64::from(byte & 0x7f) << (7 * place);
+            if byte & 0x80 == 0 {
+                self.0 = &self.0[place + 1..];
+                return Ok(value);
+            }
+        }
+        Err(Error::Damaged("a number in a stored record does not end".into()))
+    }
+
+    fn bytes(&mut self) -> Result<&'a [u8]> {
+        let len = self.varint()?;
+        match usize::try_from(len)
+            .ok()
+            .and_then(|len| self.0.split_at_checked(len))
+        {
+            Some((bytes, rest)) => {
+                self.0 = rest;
+                Ok(bytes)
+            }
+            None => Err(Error::Damaged("a field of a stored record is cut short".into())),
+        }
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<()> {
+        match self.0.split_first() {
+            Some((found, rest)) if *found == byte => {
+                self.0 = rest;
+                Ok(())
+            }
+            _ => Err(Error::Damaged("a log record holds no event".into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::pb::mvccpb;
+    use prost::Message;
+
+    fn at(main: i64, sub: i64) -> RevisionKey {
+        RevisionKey {
+            main: Revision(main),
+            sub,
+        }
+    }
+
+    #[test]
+    fn one_buffer_holds_every_row_of_a_change() {
+        for (kind, sub, replaced) in [
+            (EventKind::Put, 0, None),
+            (
+                EventKind::Put,
+                126,
+                Some(Replaced {
+                    at: at(3, 0),
+                    kv_len: 9,
+                }),
+            ),
+            (
+                EventKind::Delete,
+                127,
+                Some(Replaced {
+                    at: at(300, 200),
+                    kv_len: 1 << 20,
+                }),
+            ),
+            (EventKind::Delete, 1 << 40, None),
+        ] {
+            let fields = Fields {
+                key: b"k\0ey",
+                create: 5,
+                modified: 900,
+                version: 3,
+                value: b"value",
+                lease: -7,
+            };
+            let record = Record::encode(kind, at(900, sub), replaced, &fields);
+            let row = Row::parse(&record.row).unwrap();
+            assert_eq!((row.kind, row.at().unwrap()), (kind, at(900, sub)));
+            assert_eq!(Fields::parse(row.kv).unwrap(), fields);
+            assert_eq!(record.key, fields.key);
+            assert_eq!(log_revision(&record.log_key).unwrap(), at(900, sub));
+            assert_eq!(
+                parse_version_key(&record.version_key).unwrap(),
+                (fields.key.to_vec(), at(900, sub))
+            );
+            let log = LogRow::parse(&record.log).unwrap();
+            assert_eq!(
+                (log.replaced, log.row, log.event),
+                (replaced, row, &record.event[..])
+            );
+
+            let event = mvccpb::Event::decode(record.event.clone()).unwrap();
+            assert_eq!((event.r#type, &event.kv), (kind as i32, &record.kv));
+            let kv = mvccpb::KeyValue::decode(record.kv.clone()).unwrap();
+            assert_eq!((kv.lease, &kv.value[..]), (-7, &b"value"[..]));
+        }
+    }
+
+    #[test]
+    fn versions_sort_by_key_then_newest_first() {
+        let order = [
+            version_key(b"a", at(9, 1)),
+            version_key(b"a", at(9, 0)),
+            version_key(b"a", at(2, 0)),
+            version_key(b"a\0", at(5, 0)),
+            version_key(b"a\0\0", at(5, 0)),
+            version_key(b"a\0b", at(5, 0)),
+            version_key(b"a\x01", at(5, 0)),
+            version_key(b"ab", at(7, 0)),
+        ];
+        assert!(order.is_sorted());
+        assert!(order[0].starts_with(&version_prefix(b"a")) && !order[3].starts_with(&version_prefix(b"a")));
+    }
+
+    #[test]
+    fn damaged_rows_are_errors() {
+        let fields = Fields {
+            key: b"key",
+            create: 5,
+            modified: 9,
+            version: 3,
+            value: b"value",
+            lease: 1,
+        };
+        let replaced = Some(Replaced {
+            at: at(3, 0),
+            kv_len: 9,
+        });
+        let record = Record::encode(EventKind::Delete, at(9, 200), replaced, &fields);
+        for cut in 0..record.log.len() {
+            let _ = LogRow::parse(&record.log[..cut]);
+            let _ = Row::parse(&record.log[..cut]).map(|row| row.at());
+            let _ = parse_version_key(&record.log[..cut]);
+        }
+        assert!(matches!(Row::parse(b""), Err(Error::Damaged(_))));
+        assert!(matches!(
+            Fields::parse(b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+            Err(Error::Damaged(_))
+        ));
+        assert!(matches!(
+            Fields::parse(&[0x10, 0xff, 0xff]),
+            Err(Error::Damaged(_))
+        ));
+    }
+}

@@ -1,0 +1,96 @@
+//! Reading the log back as events, for watchers that are behind.
+
+use crate::format::{Fields, LogRow, log_revision};
+use crate::reader::log_kv;
+use crate::{Change, Changes, Error, Result};
+use bytes::Bytes;
+use model::{EventKind, Rejection, Revision, RevisionKey};
+use std::ops::Bound;
+use std::sync::Arc;
+use storage::{Family, Snapshot};
+
+/// How much history one call may return.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChangesLimit {
+    /// Most revisions.
+    pub revisions: usize,
+    /// Stop after the revision with which this many bytes are reached.
+    pub bytes: usize,
+}
+
+pub(crate) fn changes(
+    snapshot: &dyn Snapshot,
+    compacted: Revision,
+    from: Revision,
+    limit: ChangesLimit,
+) -> Result<Vec<Arc<Changes>>> {
+    if from < compacted {
+        return Err(Rejection::Compacted.into());
+    }
+    let start = RevisionKey { main: from, sub: 0 }.encode();
+    let mut cursor = snapshot.scan(Family::Log, (Bound::Included(&start), Bound::Unbounded))?;
+    let mut found: Vec<Arc<Changes>> = Vec::new();
+    let mut open: Option<Changes> = None;
+    let mut bytes = 0;
+    while let Some((row_key, row)) = cursor.next()? {
+        let at = log_revision(row_key)?;
+        if let Some(done) = open.take_if(|open| open.revision != at.main) {
+            found.push(Arc::new(done));
+            if found.len() >= limit.revisions || bytes >= limit.bytes {
+                return Ok(found);
+            }
+        }
+        let open = open.get_or_insert_with(|| Changes {
+            revision: at.main,
+            changes: Vec::new(),
+        });
+        let change = change(snapshot, compacted, at, row, &open.changes)?;
+        bytes += change.bytes();
+        open.changes.push(change);
+    }
+    found.extend(open.map(Arc::new));
+    Ok(found)
+}
+
+fn change(
+    snapshot: &dyn Snapshot,
+    compacted: Revision,
+    at: RevisionKey,
+    row: &[u8],
+    earlier: &[Change],
+) -> Result<Change> {
+    let parsed = LogRow::parse(row)?;
+    let event = Bytes::copy_from_slice(parsed.event);
+    let kv = event.slice(event.len() - parsed.row.kv.len()..);
+    let fields = Fields::parse(&kv)?;
+    let key = kv.slice_ref(fields.key);
+    // What the key was before this revision: as with etcd, not even a transaction's own changes count.
+    let may_repeat = match parsed.replaced {
+        Some(replaced) => replaced.at.main == at.main,
+        None => parsed.row.kind == EventKind::Put,
+    };
+    let repeated = earlier
+        .iter()
+        .rev()
+        .find(|change| may_repeat && change.key == key);
+    let prev_kv = match (repeated, parsed.replaced) {
+        (Some(change), _) => change.prev_kv.clone(),
+        // etcd reads the previous version at the revision before, which must not be compacted.
+        (None, Some(replaced)) if at.main.0 > compacted.0 => {
+            let log = snapshot.get(Family::Log, &replaced.at.encode())?.ok_or_else(|| {
+                let RevisionKey { main, sub } = replaced.at;
+                Error::Damaged(format!("revision {main}/{sub} is missing in log"))
+            })?;
+            log_kv(&log)?
+        }
+        (None, _) => Bytes::new(),
+    };
+    Ok(Change {
+        key,
+        kind: parsed.row.kind,
+        sub: at.sub,
+        event,
+        kv,
+        prev_kv,
+    })
+}
