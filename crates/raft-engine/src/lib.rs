@@ -5,21 +5,32 @@
 //! messages through a [`Handle`] that never blocks; three threads (raft loop, log writer, apply) do the rest.
 
 mod configuration;
+pub mod consensus;
 mod engine;
 mod error;
 mod handle;
+mod logger;
 mod machine;
+mod message;
 mod observer;
 mod options;
 mod status;
 mod transport;
+mod wire;
 
-pub use configuration::{Change, ChangeKind, ChangeStep, Configuration, Transition};
+pub use configuration::{Change, ChangeKind, ChangeStep, Configuration, Forbidden, Transition};
 pub use engine::{Engine, Start};
 pub use error::{Error, Fault, MachineError, ProposeError, ReadError, StepError, TransferError};
 pub use handle::{Handle, ReadCallback, TransferCallback};
 pub use machine::{Applied, Committed, StateMachine, Verdict};
+pub use message::{MessageKind, PeerMessage};
 pub use observer::{LeaderChange, Observer};
 pub use options::{Bootstrap, Member, Options};
 pub use status::{PeerStatus, Replication, Role, Status};
 pub use transport::{Checkpoint, Transport};
+
+/// An entry with a single configuration change, in the log and in raft.
+pub(crate) const CONF_CHANGE: u8 = 1;
+
+/// An entry with a configuration change of several steps.
+pub(crate) const CONF_CHANGE_V2: u8 = 2;
