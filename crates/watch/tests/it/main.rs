@@ -1,0 +1,6 @@
+//! The hub from outside: scripts with recorded output, and the guarantees under random traffic.
+
+mod guarantees;
+mod many;
+mod script;
+mod world;
