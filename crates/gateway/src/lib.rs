@@ -1,1 +1,29 @@
-//! To be written.
+//! etcd's client API in front of a [`node::Handle`]: gRPC, JSON and the HTTP paths beside them, on any number of
+//! listeners. Knows how requests look on the wire and who may open a stream; knows nothing of raft, storage or
+//! what a request does: each handler is a translation to one or two calls of the node.
+//!
+//! Connections are spread over a few threads with a runtime each ([`Options::rpc_threads`]); everything about a
+//! connection, its streams and its requests happens on the one thread it was given to.
+
+mod body;
+mod caller;
+mod core;
+mod cut;
+mod frames;
+mod http;
+mod json;
+mod methods;
+mod metrics;
+mod options;
+mod route;
+mod rpc;
+mod serve;
+mod services;
+mod shared;
+mod socket;
+mod status;
+
+pub use options::{Options, SnapshotWriter};
+pub use serve::{Error, serve};
+pub use socket::{Accept, Listener, Traffic};
+pub use status::{rejected, status};

@@ -1,0 +1,212 @@
+//! The bodies of requests and responses: one type each for all that a connection may carry.
+
+use crate::core::{Call, Core};
+use crate::cut::Cut;
+use crate::frames::Frames;
+use crate::methods::{Kind, Method};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tonic::{Code, Status};
+
+/// Where the bytes of a call's requests come from.
+pub(crate) enum Source {
+    /// A client's connection.
+    Wire(Incoming),
+    /// The JSON gateway.
+    Json(UnsyncBoxBody<Bytes, Status>),
+}
+
+/// The requests of a call: counted, and refused when too large.
+pub(crate) struct RequestBody {
+    source: Source,
+    frames: Frames,
+    core: Arc<Core>,
+    method: Method,
+}
+
+impl RequestBody {
+    pub fn new(source: Source, core: Arc<Core>, method: Method) -> RequestBody {
+        RequestBody {
+            source,
+            frames: Frames::default(),
+            core,
+            method,
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        let frame = match &mut this.source {
+            Source::Wire(body) => ready!(Pin::new(body).poll_frame(cx))
+                .map(|frame| frame.map_err(|error| Status::from_error(Box::new(error)))),
+            Source::Json(body) => ready!(Pin::new(body).poll_frame(cx)),
+        };
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            let bytes_max = this.core.shared.options.message_bytes_max();
+            match this.frames.feed(data, bytes_max) {
+                Ok(seen) => this
+                    .core
+                    .counters
+                    .received(this.method, seen.messages, seen.bytes),
+                Err(error) => return Poll::Ready(Some(Err(Status::resource_exhausted(error.to_string())))),
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Wire(body) => body.is_end_stream(),
+            Source::Json(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Wire(body) => body.size_hint(),
+            Source::Json(body) => body.size_hint(),
+        }
+    }
+}
+
+/// What is sent back.
+pub(crate) enum ResponseBody {
+    /// The responses of a call.
+    Rpc(RpcBody),
+    /// An HTTP answer of one piece.
+    Whole(Full<Bytes>),
+    /// An HTTP answer that is made while it is sent.
+    Stream(UnsyncBoxBody<Bytes, Status>),
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self.get_mut() {
+            ResponseBody::Rpc(body) => Pin::new(body).poll_frame(cx),
+            ResponseBody::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            ResponseBody::Stream(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            ResponseBody::Rpc(body) => body.is_end_stream(),
+            ResponseBody::Whole(body) => body.is_end_stream(),
+            ResponseBody::Stream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            ResponseBody::Rpc(body) => body.size_hint(),
+            ResponseBody::Whole(body) => body.size_hint(),
+            ResponseBody::Stream(body) => body.size_hint(),
+        }
+    }
+}
+
+/// The responses of a call: counted, and followed to the call's end.
+pub(crate) struct RpcBody {
+    body: tonic::body::Body,
+    frames: Frames,
+    call: Call,
+    cut: Option<Cut>,
+    ended: bool,
+}
+
+impl RpcBody {
+    /// Takes the response of a handler. A unary call has ended with it; a stream may be cut.
+    pub fn response(
+        mut call: Call,
+        response: http::Response<tonic::body::Body>,
+        cut: Option<Cut>,
+    ) -> http::Response<RpcBody> {
+        if let Some(code) = code_in(response.headers()) {
+            call.end(code);
+        } else if call.method.kind() == Kind::Unary {
+            call.end(Code::Ok);
+        }
+        response.map(|body| RpcBody {
+            body,
+            frames: Frames::default(),
+            call,
+            cut,
+            ended: false,
+        })
+    }
+}
+
+fn code_in(headers: &http::HeaderMap) -> Option<Code> {
+    headers
+        .get("grpc-status")
+        .map(|status| Code::from_bytes(status.as_bytes()))
+}
+
+impl Body for RpcBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        if let Some(cut) = &mut this.cut
+            && let Poll::Ready(status) = cut.as_mut().poll(cx)
+        {
+            this.ended = true;
+            this.cut = None;
+            this.call.end(status.code());
+            let mut trailers = http::HeaderMap::new();
+            // Fails for a text that is no header value; ours all are.
+            let _ = status.add_header(&mut trailers);
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    // No limit on what is sent, so that this cannot fail.
+                    if let Ok(seen) = this.frames.feed(data, usize::MAX) {
+                        this.call
+                            .core
+                            .counters
+                            .sent(this.call.method, seen.messages, seen.bytes);
+                    }
+                } else if let Some(code) = frame.trailers_ref().and_then(code_in) {
+                    this.call.end(code);
+                }
+            }
+            Some(Err(status)) => this.call.end(status.code()),
+            None => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

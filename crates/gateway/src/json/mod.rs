@@ -1,0 +1,142 @@
+//! JSON over HTTP: the same calls, at `/v3/`, as grpc-gateway offers them.
+//!
+//! A JSON request becomes a gRPC request to this very server and passes through everything that one passes through;
+//! the answer is turned back. Only this module knows JSON, and it knows no method: the descriptors say how messages
+//! are written.
+
+mod error;
+mod messages;
+mod metadata;
+mod paths;
+mod schema;
+mod split;
+mod stream;
+
+use crate::body::{ResponseBody, Source};
+use crate::core::Core;
+use crate::methods::{Kind, Method};
+use crate::route::Connection;
+use crate::rpc::{self, ClientVersion};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+use messages::Messages;
+use schema::Schema;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::{Code, Status};
+
+const JSON: &str = "application/json";
+
+/// Answers a request under `/v3/`.
+pub(crate) async fn answer(connection: &Connection, request: Request<Incoming>) -> Response<ResponseBody> {
+    let Some(method) = paths::find(request.uri().path()) else {
+        return error::unary(&Status::not_found("Not Found"));
+    };
+    if request.method() != http::Method::POST {
+        return error::unary(&Status::unimplemented("Method Not Allowed"));
+    }
+    let Some(schema) = schema::of(method) else {
+        return error::unary(&Status::not_found("Not Found"));
+    };
+    let core = &connection.core;
+    // etcd reaches itself over one connection, so that the limit of streams per connection holds for all of JSON.
+    let Ok(permit) = Arc::clone(&core.shared.json_calls).acquire_owned().await else {
+        return error::unary(&crate::rejected(model::Rejection::Stopped));
+    };
+    match method.kind() {
+        Kind::Unary => unary(core, method, schema, request).await,
+        _ => streaming(core, method, schema, request, permit).await,
+    }
+}
+
+async fn unary(
+    core: &Arc<Core>,
+    method: Method,
+    schema: &'static Schema,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    match try_unary(core, method, schema, request).await {
+        Ok(json) => crate::http::body(StatusCode::OK, JSON, json),
+        Err(status) => error::unary(&status),
+    }
+}
+
+async fn try_unary(
+    core: &Arc<Core>,
+    method: Method,
+    schema: &Schema,
+    request: Request<Incoming>,
+) -> Result<Vec<u8>, Status> {
+    let request = whole_request(core, method, schema, request).await?;
+    let response = rpc::call(Arc::clone(core), &ClientVersion::default(), request).await;
+    let mut messages = Messages::of(response)?;
+    let message = messages
+        .next()
+        .await?
+        .ok_or_else(|| Status::internal("no answer"))?;
+    // The status follows the message.
+    while messages.next().await?.is_some() {}
+    schema.to_json(message)
+}
+
+async fn streaming(
+    core: &Arc<Core>,
+    method: Method,
+    schema: &'static Schema,
+    request: Request<Incoming>,
+    permit: OwnedSemaphorePermit,
+) -> Response<ResponseBody> {
+    let request = match method.kind() {
+        Kind::BidiStream => {
+            let (parts, body) = request.into_parts();
+            let bytes_max = json_bytes_max(core);
+            let body = stream::requests(body, schema, bytes_max);
+            Ok(metadata::request(method, &parts.headers, Source::Json(body)))
+        }
+        _ => whole_request(core, method, schema, request).await,
+    };
+    let messages = match request {
+        Ok(request) => Messages::of(rpc::call(Arc::clone(core), &ClientVersion::default(), request).await),
+        Err(status) => Err(status),
+    };
+    match messages {
+        Ok(messages) => stream::responses(messages, schema, permit).await,
+        Err(status) => error::streaming(&status),
+    }
+}
+
+/// The call for a request of one message.
+async fn whole_request(
+    core: &Core,
+    method: Method,
+    schema: &Schema,
+    request: Request<Incoming>,
+) -> Result<Request<Source>, Status> {
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, json_bytes_max(core)).collect().await;
+    let body = body
+        .map_err(|error| Status::resource_exhausted(error.to_string()))?
+        .to_bytes();
+    let framed = messages::frame(&schema.from_json(&body)?)?;
+    let body = Full::new(framed).map_err(|never| match never {});
+    Ok(metadata::request(
+        method,
+        &parts.headers,
+        Source::Json(UnsyncBoxBody::new(body)),
+    ))
+}
+
+/// Base64 takes a third more than the bytes, and names take some.
+fn json_bytes_max(core: &Core) -> usize {
+    core.shared.options.message_bytes_max().saturating_mul(2)
+}
+
+/// A message of a body that is no JSON, or not of the right form.
+fn malformed(error: impl std::fmt::Display) -> Status {
+    Status::new(Code::InvalidArgument, error.to_string())
+}
+
+/// Bytes of a line.
+type Line = Bytes;

@@ -1,0 +1,176 @@
+//! Listeners and what they accept.
+
+use crate::caller::CertificateName;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// What a listener's clients may ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Traffic {
+    /// gRPC and HTTP.
+    All,
+    /// Only gRPC: a client URL beside separate HTTP URLs.
+    Grpc,
+    /// Only HTTP: `--listen-client-http-urls`.
+    Http,
+    /// Only `/metrics` and the health paths: `--listen-metrics-urls`.
+    Metrics,
+}
+
+/// A place where clients connect.
+pub struct Listener {
+    pub(crate) socket: Accept,
+    pub(crate) traffic: Traffic,
+    pub(crate) secure: Option<Arc<dyn Secure>>,
+}
+
+/// A bound socket.
+#[derive(Debug)]
+pub enum Accept {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Serves plain connections.
+    pub fn plain(socket: Accept, traffic: Traffic) -> Listener {
+        Listener {
+            socket,
+            traffic,
+            secure: None,
+        }
+    }
+
+    /// Serves connections that begin with a handshake.
+    pub fn secure(socket: Accept, traffic: Traffic, secure: Arc<dyn Secure>) -> Listener {
+        Listener {
+            socket,
+            traffic,
+            secure: Some(secure),
+        }
+    }
+}
+
+/// Turns an accepted connection into one that is encrypted. Called on the thread that will serve the connection.
+pub trait Secure: Send + Sync + 'static {
+    /// The handshake. It has no time limit of its own.
+    fn handshake(&self, socket: Socket) -> Pin<Box<dyn Future<Output = io::Result<Secured>> + Send>>;
+}
+
+/// A connection after its handshake.
+pub struct Secured {
+    /// The connection's plain text.
+    pub stream: Box<dyn Stream>,
+    /// Common name of the client's certificate, if one was verified.
+    pub common_name: Option<String>,
+}
+
+/// Bytes in both directions.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A connection's bytes. Plain ones, nearly all there are on the fast path, cost no indirection.
+pub enum Socket {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A Unix socket.
+    Unix(UnixStream),
+    /// Encrypted.
+    Secured(Box<dyn Stream>),
+}
+
+/// A socket on its way to another thread's runtime.
+pub(crate) enum Accepted {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Accept {
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Accept::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Requests and answers are written in one piece; waiting for more only costs time.
+                stream.set_nodelay(true)?;
+                stream.into_std().map(Accepted::Tcp)
+            }
+            Accept::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.into_std().map(Accepted::Unix)
+            }
+        }
+    }
+}
+
+impl Accepted {
+    /// Joins the runtime of the current thread.
+    pub fn into_socket(self) -> io::Result<Socket> {
+        match self {
+            Accepted::Tcp(stream) => TcpStream::from_std(stream).map(Socket::Tcp),
+            Accepted::Unix(stream) => UnixStream::from_std(stream).map(Socket::Unix),
+        }
+    }
+}
+
+/// The certificate name of an encrypted connection, as its requests carry it.
+pub(crate) fn certificate_name(secured: &Secured) -> Option<CertificateName> {
+    secured
+        .common_name
+        .as_deref()
+        .filter(|name| !name.is_empty())
+        .map(|name| CertificateName(name.into()))
+}
+
+macro_rules! each {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            Socket::Tcp($stream) => $call,
+            Socket::Unix($stream) => $call,
+            Socket::Secured($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self, stream => Pin::new(stream).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Socket::Tcp(stream) => stream.is_write_vectored(),
+            Socket::Unix(stream) => stream.is_write_vectored(),
+            Socket::Secured(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
