@@ -11,6 +11,8 @@ use thiserror::Error;
 ///
 /// Durability is not per batch: a batch is visible at once, and durable after the next [`Backend::flush`] (or sooner).
 /// After a crash the store holds a prefix of the batches, each whole: what is missing is replayed from the raft log.
+///
+/// Keys and values are any bytes, keys up to [`Backend::key_bytes_max`] long.
 pub trait Backend: Send + Sync + 'static {
     /// Newest value of `key`.
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>>;
@@ -33,6 +35,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Bytes on disk and in memory.
     fn sizes(&self) -> Result<Sizes>;
+
+    /// Longest key that can be written, in bytes. A longer one fails the write as any fault does, so it has to be
+    /// refused before it gets here.
+    fn key_bytes_max(&self) -> usize {
+        u32::MAX as usize
+    }
 }
 
 /// A point in time of the store. Cheap to hold, but space that it still sees is not given back.
@@ -52,7 +60,8 @@ pub trait Cursor {
     /// Steps backward, from the end of the range on the first call; `None` at the start.
     fn prev(&mut self) -> Result<Option<(&[u8], &[u8])>>;
 
-    /// Moves forward so that the following [`Cursor::next`] shows the first key at or after `key` within the range.
+    /// Moves so that the following [`Cursor::next`] shows the first key at or after `key` within the range, be it ahead
+    /// or behind. Not for a cursor that steps backward.
     fn seek(&mut self, key: &[u8]) -> Result<()>;
 }
 

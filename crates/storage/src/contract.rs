@@ -1,7 +1,10 @@
 //! What every engine must do, as one suite that each of them runs.
 
+mod killed;
 mod model;
 mod stories;
+
+pub use killed::killed_while_writing;
 
 use crate::backend::{Backend, Result};
 use std::path::Path;

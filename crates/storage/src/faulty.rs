@@ -133,6 +133,10 @@ impl Backend for FaultyBackend {
     fn sizes(&self) -> Result<Sizes> {
         self.inner.sizes()
     }
+
+    fn key_bytes_max(&self) -> usize {
+        self.inner.key_bytes_max()
+    }
 }
 
 struct FaultySnapshot {

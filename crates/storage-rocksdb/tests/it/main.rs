@@ -4,8 +4,8 @@ mod directory;
 
 use std::path::Path;
 use std::sync::Arc;
-use storage::contract::{Engine, suite};
-use storage::{Backend, Result};
+use storage::contract::{Engine, killed_while_writing, suite};
+use storage::{Backend, Batch, Family, Result};
 use storage_rocksdb::{Options, open};
 
 struct RocksDb;
@@ -32,37 +32,69 @@ fn rocksdb_keeps_the_contract() {
 }
 
 /// Memtables of a few MiB, so that RocksDB flushes and compacts by itself in the middle of everything.
+const SMALL: Options = Options {
+    memory_bytes: 0,
+    compaction_threads: 2,
+    background_bytes_per_second: None,
+    open_files_max: 64,
+};
+
+struct SmallRocksDb;
+
+impl Engine for SmallRocksDb {
+    fn open(&self, dir: &Path) -> Result<Arc<dyn Backend>> {
+        open(dir, SMALL)
+    }
+
+    fn crash(&self, _dir: &Path, _image: &Path) {
+        unreachable!("a real process is killed instead");
+    }
+}
+
 #[test]
-fn a_small_budget_is_kept() {
+fn rocksdb_survives_being_killed() {
     let scratch = tempfile::tempdir().unwrap();
-    let options = Options {
-        memory_bytes: 16 << 20,
-        ..Options::default()
+    killed_while_writing(&SmallRocksDb, scratch.path(), "rocksdb_survives_being_killed");
+}
+
+#[test]
+fn a_small_budget_is_kept_and_space_is_given_back() {
+    let scratch = tempfile::tempdir().unwrap();
+    let store = open(&scratch.path().join("store"), SMALL).unwrap();
+    // Does not compress, not even across rows.
+    let mut state = 1u64;
+    let mut noise = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()
     };
-    let store = open(&scratch.path().join("store"), options).unwrap();
-    let value = vec![b'x'; 1000];
     for round in 0..200u32 {
-        let mut batch = storage::Batch::new();
+        let mut batch = Batch::new();
         for key in 0..300u32 {
-            batch.put(
-                storage::Family::Log,
-                (round * 300 + key).to_be_bytes().to_vec(),
-                value.clone(),
-            );
-            batch.put(
-                storage::Family::Current,
-                key.to_be_bytes().to_vec(),
-                round.to_be_bytes().to_vec(),
-            );
+            let key = (round * 300 + key).to_be_bytes().to_vec();
+            let value: Vec<u8> = (0..125).flat_map(|_| noise()).collect();
+            batch.put(Family::Log, key, value);
         }
+        batch.put(Family::Current, "round", round.to_be_bytes().to_vec());
         store.write(batch).unwrap();
     }
-    let sizes = store.sizes().unwrap();
-    assert!(sizes.memory < 24 << 20, "{sizes:?}");
-    assert!(sizes.disk > 0, "60 MB cannot all be in memory: {sizes:?}");
-    let newest = store
-        .get(storage::Family::Current, &7u32.to_be_bytes())
-        .unwrap()
-        .unwrap();
-    assert_eq!(newest[..], 199u32.to_be_bytes());
+    let full = store.sizes().unwrap();
+    assert!(full.memory < 24 << 20, "{full:?}");
+    assert!(full.disk > 4 << 20, "60 MB cannot all be in memory: {full:?}");
+    assert_eq!(
+        store.get(Family::Current, b"round").unwrap().unwrap()[..],
+        199u32.to_be_bytes()
+    );
+
+    let mut batch = Batch::new();
+    batch.delete_range(
+        Family::Log,
+        0u32.to_be_bytes().to_vec(),
+        59_000u32.to_be_bytes().to_vec(),
+    );
+    store.write(batch).unwrap();
+    store.reclaim().unwrap();
+    let reclaimed = store.sizes().unwrap();
+    assert!(reclaimed.disk < full.disk / 10, "{full:?} {reclaimed:?}");
 }

@@ -87,7 +87,12 @@ fn keys_and_values_are_any_bytes(engine: &dyn Engine, scratch: &Path) {
         batch.put(Family::Log, vec![byte, 0], vec![]);
         batch.put(Family::Log, vec![0xff, 0xff, byte], vec![0]);
     }
-    batch.put(Family::Log, vec![b'k'; 60_000], vec![b'v'; 1_600_000]);
+    batch.put(Family::Log, vec![], vec![1]);
+    batch.put(
+        Family::Log,
+        vec![b'k'; store.key_bytes_max().min(100_000)],
+        vec![b'v'; 1_600_000],
+    );
     model.apply(&batch);
     store.write(batch).unwrap();
     assert_same(&*store.snapshot().unwrap(), &model);
@@ -430,5 +435,5 @@ fn sizes_follow_the_data(engine: &dyn Engine, scratch: &Path) {
     store.flush().unwrap();
     store.reclaim().unwrap();
     let reclaimed = store.sizes().unwrap();
-    assert!(reclaimed.disk < full.disk / 2, "{full:?} {reclaimed:?}");
+    assert!(reclaimed.in_use < full.in_use / 2, "{full:?} {reclaimed:?}");
 }
