@@ -1,1 +1,35 @@
-//! To be written.
+//! Clusters of real processes for tests: real sockets, real files, real signals. Knows the server only as a binary,
+//! and talks to it with clients that others wrote.
+
+mod cluster;
+mod history;
+mod http;
+mod member;
+mod writer;
+
+pub use cluster::{Cluster, Setup};
+pub use history::Watched;
+pub use http::get;
+pub use member::{Member, Outcome, server_binary};
+pub use writer::{Acknowledged, Writer};
+
+use std::future::Future;
+use std::time::Duration;
+
+/// Tries until it succeeds; panics with the last error after `within`.
+pub async fn eventually<T, F: Future<Output = anyhow::Result<T>>>(
+    within: Duration,
+    mut attempt: impl FnMut() -> F,
+) -> T {
+    let deadline = tokio::time::Instant::now() + within;
+    loop {
+        match tokio::time::timeout_at(deadline, attempt()).await {
+            Ok(Ok(value)) => return value,
+            Ok(Err(error)) if tokio::time::Instant::now() >= deadline => {
+                panic!("after {within:?}: {error:#}")
+            }
+            Ok(Err(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(_) => panic!("no answer after {within:?}"),
+        }
+    }
+}

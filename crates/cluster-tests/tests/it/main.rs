@@ -1,0 +1,10 @@
+//! Stories of clusters of real processes.
+
+mod bad_input;
+mod ctl;
+mod faults;
+mod growth;
+mod http;
+mod lagging;
+mod languages;
+mod locks;

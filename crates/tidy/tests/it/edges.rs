@@ -1,0 +1,138 @@
+//! Which crate may use which: a new edge is a deliberate line in this file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+/// What each crate may use of ours, in its library; tests may use more.
+const OURS: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("api", &["model"]),
+    ("wal", &[]),
+    ("storage", &[]),
+    ("storage-rocksdb", &["storage"]),
+    ("storage-fjall", &["storage"]),
+    ("mvcc", &["model", "storage"]),
+    ("lease", &["model"]),
+    ("auth", &["model"]),
+    ("membership", &["model"]),
+    ("raft-engine", &["wal"]),
+    (
+        "apply",
+        &["model", "storage", "mvcc", "lease", "auth", "membership"],
+    ),
+    ("watch", &["model", "mvcc"]),
+    (
+        "node",
+        &[
+            "model",
+            "storage",
+            "mvcc",
+            "lease",
+            "auth",
+            "membership",
+            "raft-engine",
+            "wal",
+            "apply",
+            "watch",
+        ],
+    ),
+    ("peer", &["api", "model", "raft-engine"]),
+    // lease: the pure queue rules of locks and elections. apply: validation of requests. auth, mvcc, watch: what node
+    // hands out.
+    (
+        "gateway",
+        &["api", "model", "node", "apply", "auth", "mvcc", "watch", "lease"],
+    ),
+    ("client", &["api", "model"]),
+    ("ctl", &["client", "model"]),
+    (
+        "server",
+        &[
+            "model",
+            "storage",
+            "storage-rocksdb",
+            "storage-fjall",
+            "mvcc",
+            "membership",
+            "auth",
+            "raft-engine",
+            "wal",
+            "watch",
+            "node",
+            "peer",
+            "gateway",
+        ],
+    ),
+    ("tidy", &[]),
+    ("cluster-tests", &["client", "model"]),
+];
+
+/// Heavy or far-reaching libraries, and the crates that may use them.
+const OTHERS: &[(&str, &[&str])] = &[
+    (
+        "tokio",
+        &[
+            "node",
+            "peer",
+            "gateway",
+            "client",
+            "ctl",
+            "server",
+            "cluster-tests",
+        ],
+    ),
+    ("tonic", &["api", "peer", "gateway", "client"]),
+    ("raft", &["raft-engine"]),
+    ("rocksdb", &["storage-rocksdb"]),
+    ("fjall", &["storage-fjall"]),
+    ("serde_yaml", &["server"]),
+    ("anyhow", &["server", "ctl", "cluster-tests"]),
+];
+
+#[test]
+fn crates_use_only_what_they_may() {
+    let mut wrong = Vec::new();
+    for (name, uses) in dependencies() {
+        let Some((_, may)) = OURS.iter().find(|(crate_name, _)| *crate_name == name) else {
+            wrong.push(format!("crate {name} is not in the list of this test"));
+            continue;
+        };
+        let ours: BTreeSet<&str> = OURS.iter().map(|(name, _)| *name).collect();
+        for used in &uses {
+            if ours.contains(used.as_str()) && !may.contains(&used.as_str()) {
+                wrong.push(format!("{name} must not use {used}"));
+            }
+            let others = OTHERS.iter().find(|(library, _)| library == used);
+            if others.is_some_and(|(_, may)| !may.contains(&name.as_str())) {
+                wrong.push(format!("{name} must not use {used}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Ordinary dependencies of every crate of the workspace.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(crate::root())
+        .output()
+        .expect("cargo metadata runs");
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("cargo metadata writes JSON");
+    let packages = metadata["packages"].as_array().expect("a list of packages");
+    let name = |value: &serde_json::Value| value["name"].as_str().expect("a name").to_owned();
+    packages
+        .iter()
+        .map(|package| {
+            let dependencies = package["dependencies"]
+                .as_array()
+                .expect("a list of dependencies");
+            let normal = dependencies
+                .iter()
+                .filter(|dependency| dependency["kind"].is_null())
+                .map(name);
+            (name(package), normal.collect())
+        })
+        .collect()
+}
