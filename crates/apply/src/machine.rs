@@ -183,7 +183,12 @@ impl Machine {
     }
 
     /// Raft's configuration without any change of the members that are known here.
-    pub fn change_configuration(&mut self, index: LogIndex, term: Term, configuration: Bytes) -> Result<(), Error> {
+    pub fn change_configuration(
+        &mut self,
+        index: LogIndex,
+        term: Term,
+        configuration: Bytes,
+    ) -> Result<(), Error> {
         self.advance(index, term)?;
         self.applied.configuration = configuration;
         self.configuration_changed = true;
@@ -200,7 +205,8 @@ impl Machine {
         if self.entries == 0 {
             return Ok(Vec::new());
         }
-        self.applied.store(self.writer.batch(), self.configuration_changed);
+        self.applied
+            .store(self.writer.batch(), self.configuration_changed);
         let changes = self.writer.commit().map_err(Error::Keys)?;
         self.entries = 0;
         self.configuration_changed = false;
@@ -354,7 +360,11 @@ impl Machine {
     }
 
     fn grant(&mut self, request: &pb::LeaseGrantRequest) -> Result<Reply, Stop> {
-        let lease = self.shared.lessor.lock().grant(LeaseId(request.id), request.ttl)?;
+        let lease = self
+            .shared
+            .lessor
+            .lock()
+            .grant(LeaseId(request.id), request.ttl)?;
         let (key, value) = (rows::lease_key(lease.id), rows::lease_value(&lease));
         self.writer.batch().put(Family::Lease, key, value);
         self.work.leases_granted += 1;
@@ -460,8 +470,14 @@ impl Machine {
 }
 
 fn load(rows: &dyn Snapshot, options: &Options) -> Result<Loaded, Error> {
-    let attachments = family(rows, Family::LeaseKeys, &[])?.into_iter().map(|(key, _)| key);
-    let lessor = Lessor::load(options.lease.clone(), family(rows, Family::Lease, &[])?, attachments)?;
+    let attachments = family(rows, Family::LeaseKeys, &[])?
+        .into_iter()
+        .map(|(key, _)| key);
+    let lessor = Lessor::load(
+        options.lease.clone(),
+        family(rows, Family::Lease, &[])?,
+        attachments,
+    )?;
     let auth = AuthStore::load(family(rows, Family::Auth, &[])?, options.tokens.clone())?;
     let cluster = Cluster::load(
         options.cluster,

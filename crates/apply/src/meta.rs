@@ -23,7 +23,8 @@ pub struct Applied {
 }
 
 impl Applied {
-    pub(crate) fn load(rows: &dyn Snapshot) -> Result<Applied, Error> {
+    /// Reads it from a store or a view of one.
+    pub fn load(rows: &dyn Snapshot) -> Result<Applied, Error> {
         let number = |key: &[u8], name| match rows.get(Family::Meta, key)? {
             None => Ok(0),
             Some(value) => match <[u8; 8]>::try_from(&value[..]) {

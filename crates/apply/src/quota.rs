@@ -1,8 +1,8 @@
 //! What a write is charged against the space quota: etcd's estimates, so that the same write is the one refused.
 
+use model::Request;
 use model::pb::etcdserverpb::request_op::Request as Op;
 use model::pb::etcdserverpb::{PutRequest, RequestOp, TxnRequest};
-use model::Request;
 
 /// Bytes a key costs beside its own and its value's.
 const KEY_OVERHEAD: u64 = 256;

@@ -72,7 +72,11 @@ pub(crate) fn execute(
 }
 
 fn branch(request: &pb::TxnRequest, success: bool) -> &[pb::RequestOp] {
-    if success { &request.success } else { &request.failure }
+    if success {
+        &request.success
+    } else {
+        &request.failure
+    }
 }
 
 /// Which branch each transaction takes: this one first, then those nested in the branch taken, in order.
@@ -106,7 +110,11 @@ fn holds(read: &impl Read, compare: &pb::Compare) -> mvcc::Result<bool> {
     let mut visit = |kv: Kv| {
         found = true;
         all = compare_kv(compare, &Facts::of(&kv));
-        if all { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if all {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
     };
     match KeyRange::new(compare.key.clone(), compare.range_end.clone()) {
         KeyRange::Single(key) => {
@@ -213,7 +221,11 @@ fn run(
     for op in ops {
         responses.push(match &op.request {
             Some(Op::RequestRange(range)) => {
-                let found = if answer { write.range(range)? } else { pb::RangeResponse::default() };
+                let found = if answer {
+                    write.range(range)?
+                } else {
+                    pb::RangeResponse::default()
+                };
                 response(Response::ResponseRange(found))
             }
             Some(Op::RequestPut(put)) => response(Response::ResponsePut(write.put(put)?)),

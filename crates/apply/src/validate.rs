@@ -5,9 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use model::Rejection;
 use model::pb::etcdserverpb::range_request::{SortOrder, SortTarget};
 use model::pb::etcdserverpb::request_op::Request as Op;
-use model::pb::etcdserverpb::{
-    DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
-};
+use model::pb::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest};
 use std::collections::{BTreeMap, HashSet};
 
 /// Operations a transaction may have unless configured otherwise.
@@ -18,7 +16,8 @@ pub fn range(request: &RangeRequest) -> Result<(), Rejection> {
     if request.key.is_empty() {
         return Err(Rejection::EmptyKey);
     }
-    if SortOrder::try_from(request.sort_order).is_err() || SortTarget::try_from(request.sort_target).is_err() {
+    if SortOrder::try_from(request.sort_order).is_err() || SortTarget::try_from(request.sort_target).is_err()
+    {
         return Err(Rejection::InvalidSortOption);
     }
     Ok(())
@@ -160,7 +159,11 @@ impl Intervals {
     /// Adds a delete's keys. A `range_end` of one zero byte, which means "from here on" elsewhere, gives an interval
     /// that ends before it begins and so holds nothing: etcd compares it as a string here.
     fn insert(&mut self, key: &Bytes, range_end: &Bytes) {
-        let end = if range_end.is_empty() { successor(key) } else { range_end.clone() };
+        let end = if range_end.is_empty() {
+            successor(key)
+        } else {
+            range_end.clone()
+        };
         if *key < end {
             self.add(key.clone(), end);
         }
@@ -184,7 +187,10 @@ impl Intervals {
     }
 
     fn contains(&self, key: &Bytes) -> bool {
-        self.0.range::<Bytes, _>(..=key).next_back().is_some_and(|(_, end)| key < end)
+        self.0
+            .range::<Bytes, _>(..=key)
+            .next_back()
+            .is_some_and(|(_, end)| key < end)
     }
 
     fn extend(&mut self, other: Intervals) {
@@ -273,7 +279,11 @@ mod tests {
         assert_eq!(check(vec![exclusive.clone(), op_delete("a", "b")]), duplicate);
         let deletes = op_txn(vec![op_delete("a", "b")], vec![]);
         assert_eq!(check(vec![deletes.clone(), exclusive.clone()]), duplicate);
-        assert_eq!(check(vec![exclusive, deletes]), Ok(()), "a later delete is not seen");
+        assert_eq!(
+            check(vec![exclusive, deletes]),
+            Ok(()),
+            "a later delete is not seen"
+        );
     }
 
     #[test]
@@ -287,7 +297,10 @@ mod tests {
 
     #[test]
     fn an_operation_without_request_is_a_missing_key() {
-        assert_eq!(check(vec![RequestOp { request: None }]), Err(Rejection::KeyNotFound));
+        assert_eq!(
+            check(vec![RequestOp { request: None }]),
+            Err(Rejection::KeyNotFound)
+        );
     }
 
     #[test]
@@ -326,7 +339,14 @@ mod tests {
     #[test]
     fn overlapping_intervals_are_merged() {
         let mut intervals = Intervals::default();
-        for (start, end) in [("d", "f"), ("a", "b"), ("e", "g"), ("b", "c"), ("c", "d"), ("x", "z")] {
+        for (start, end) in [
+            ("d", "f"),
+            ("a", "b"),
+            ("e", "g"),
+            ("b", "c"),
+            ("c", "d"),
+            ("x", "z"),
+        ] {
             intervals.insert(&start.into(), &end.into());
         }
         assert_eq!(intervals.0.len(), 2);

@@ -1,5 +1,8 @@
 //! On whose behalf a request is made.
 
+use crate::core::ROOT;
+use auth::{Principal, Rules};
+
 /// The identity a gateway found out for a request: from a token, or from a client certificate.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Caller {
@@ -13,6 +16,21 @@ impl Caller {
     /// Nobody in particular: all that is needed while authentication is off.
     pub fn anonymous() -> Caller {
         Caller::default()
+    }
+
+    /// The user who may do everything.
+    pub(crate) fn root(rules: &Rules) -> Caller {
+        Caller {
+            username: ROOT.to_owned(),
+            auth_revision: rules.revision(),
+        }
+    }
+
+    pub(crate) fn principal(&self) -> Principal<'_> {
+        Principal {
+            user: &self.username,
+            revision: self.auth_revision,
+        }
     }
 }
 

@@ -16,3 +16,12 @@ pub enum Error {
     #[error("{0}")]
     Fault(String),
 }
+
+impl From<mvcc::Error> for Error {
+    fn from(error: mvcc::Error) -> Error {
+        match error {
+            mvcc::Error::Rejected(rejection) => Error::Rejected(rejection),
+            fault => Error::Fault(fault.to_string()),
+        }
+    }
+}

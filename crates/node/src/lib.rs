@@ -3,10 +3,21 @@
 //! Knows no gRPC and no sockets: other members are reached through the [`Peers`] and transport it is given.
 
 mod caller;
+mod clock;
+mod core;
 mod error;
 mod handle;
+mod layout;
+mod loops;
+mod machine;
+mod metrics;
+mod observer;
 mod options;
 mod peers;
+mod requests;
+mod roles;
+mod start;
+mod waiters;
 
 pub use caller::Caller;
 pub use error::Error;

@@ -110,3 +110,26 @@ pub enum AutoCompaction {
     /// All but the newest so many revisions go.
     Revisions(i64),
 }
+
+impl Bootstrap {
+    /// This member.
+    pub fn member(&self) -> MemberId {
+        match self {
+            Bootstrap::New { member, .. } | Bootstrap::Join { member, .. } => *member,
+        }
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> ClusterId {
+        match self {
+            Bootstrap::New { cluster, .. } | Bootstrap::Join { cluster, .. } => *cluster,
+        }
+    }
+
+    /// The members that are known beforehand.
+    pub fn members(&self) -> &[pb::etcdserverpb::Member] {
+        match self {
+            Bootstrap::New { members, .. } | Bootstrap::Join { members, .. } => members,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The thread that makes the store durable from time to time, so that the log before may go, and that removes stores
+//! nobody reads any more.
+
+use crate::core::Core;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use storage::Backend;
+
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Writes are durable in the store, not only in the log, after this time at the latest.
+const AGE_MAX: Duration = Duration::from_secs(60);
+/// Files of a replaced store stay for readers that hold a view of it.
+const GRACE: Duration = Duration::from_secs(30);
+
+pub(crate) fn run(core: Arc<Core>, wanted: Receiver<()>) {
+    let mut flushed_at = core.clock.now();
+    while !core.is_stopping() {
+        let asked = match wanted.recv_timeout(INTERVAL) {
+            Ok(()) => true,
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let now = core.clock.now();
+        let dirty = core.applied.applied().0 > core.durable.load(Ordering::Acquire);
+        let due = now.saturating_sub(flushed_at) >= AGE_MAX;
+        if dirty && (asked || due) {
+            if let Err(error) = flush(&core) {
+                return core.fail(format!("the store could not be flushed: {error}"));
+            }
+        }
+        if !dirty || asked || due {
+            flushed_at = now;
+        }
+        core.remove_retired(now);
+    }
+}
+
+/// Makes everything that is applied now durable.
+pub(crate) fn flush(core: &Core) -> storage::Result<()> {
+    // Taken before: what is applied meanwhile may or may not be in the flush. The lock of the backend is not held, for
+    // an installed snapshot may take its place; then its index counts, which is higher.
+    let backend = core.backend();
+    let applied = core.applied.applied().0;
+    core.signals.unflushed_bytes.store(0, Ordering::Relaxed);
+    backend.flush()?;
+    if Arc::ptr_eq(&backend, &core.backend()) {
+        core.durable.fetch_max(applied, Ordering::AcqRel);
+    }
+    Ok(())
+}
+
+/// A store that was replaced.
+pub(crate) struct Retired {
+    backend: Weak<dyn Backend>,
+    files: PathBuf,
+    unused_since: Option<Duration>,
+}
+
+impl Core {
+    /// Has the files of a replaced store removed once nobody reads them.
+    pub fn retire(&self, backend: Weak<dyn Backend>, files: PathBuf) {
+        self.retired.lock().push(Retired {
+            backend,
+            files,
+            unused_since: None,
+        });
+    }
+
+    fn remove_retired(&self, now: Duration) {
+        self.retired.lock().retain_mut(|retired| {
+            if retired.backend.strong_count() > 0 {
+                return true;
+            }
+            let since = *retired.unused_since.get_or_insert(now);
+            if now < since + GRACE {
+                return true;
+            }
+            if let Err(error) = std::fs::remove_dir_all(&retired.files) {
+                tracing::warn!(path = %retired.files.display(), %error, "a replaced store was not removed");
+            }
+            false
+        });
+    }
+}
