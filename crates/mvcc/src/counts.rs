@@ -159,6 +159,7 @@ impl Counts {
     }
 
     /// All chunks.
+    #[cfg(test)]
     pub fn iter(&self) -> impl Iterator<Item = (&Bytes, u64)> {
         self.blocks
             .iter()

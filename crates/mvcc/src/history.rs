@@ -5,6 +5,7 @@ use crate::reader::log_kv;
 use crate::{Change, Changes, Error, Result};
 use bytes::Bytes;
 use model::{EventKind, Rejection, Revision, RevisionKey};
+use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
 use storage::{Family, Snapshot};
@@ -35,7 +36,7 @@ pub(crate) fn changes(
     while let Some((row_key, row)) = cursor.next()? {
         let at = log_revision(row_key)?;
         if let Some(done) = open.take_if(|open| open.revision != at.main) {
-            found.push(Arc::new(done));
+            found.push(finish(done, compacted));
             if found.len() >= limit.revisions || bytes >= limit.bytes {
                 return Ok(found);
             }
@@ -48,8 +49,19 @@ pub(crate) fn changes(
         bytes += change.bytes();
         open.changes.push(change);
     }
-    found.extend(open.map(Arc::new));
+    found.extend(open.map(|done| finish(done, compacted)));
     Ok(found)
+}
+
+/// What was replaced within the compacted revision may be removed already or not: then it is left out.
+fn finish(mut changes: Changes, compacted: Revision) -> Arc<Changes> {
+    if changes.revision == compacted {
+        let mut later = HashSet::new();
+        changes.changes.reverse();
+        changes.changes.retain(|change| later.insert(change.key.clone()));
+        changes.changes.reverse();
+    }
+    Arc::new(changes)
 }
 
 fn change(

@@ -1,0 +1,10 @@
+//! The store on the memory backend: scripts, stories, and a model that knows the whole history.
+
+mod compaction;
+mod faults;
+mod hashes;
+mod model;
+mod random;
+mod scripts;
+mod stories;
+mod support;
