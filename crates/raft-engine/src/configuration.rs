@@ -31,7 +31,12 @@ impl Configuration {
     /// Encoded as etcd's `raftpb.ConfState`.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        let lists = [&self.voters, &self.learners, &self.voters_outgoing, &self.learners_next];
+        let lists = [
+            &self.voters,
+            &self.learners,
+            &self.voters_outgoing,
+            &self.learners_next,
+        ];
         for (field, list) in (1..).zip(lists) {
             list.iter().for_each(|id| put_number(&mut out, field, *id));
         }
@@ -148,16 +153,24 @@ impl Configuration {
     }
 
     fn sort(&mut self) {
-        for list in
-            [&mut self.voters, &mut self.learners, &mut self.voters_outgoing, &mut self.learners_next]
-        {
+        for list in [
+            &mut self.voters,
+            &mut self.learners,
+            &mut self.voters_outgoing,
+            &mut self.learners_next,
+        ] {
             list.sort_unstable();
         }
     }
 
     /// Everything the `raft` crate asserts about a configuration that comes from outside.
     pub(crate) fn check(&self) -> Result<(), Malformed> {
-        let lists = [&self.voters, &self.learners, &self.voters_outgoing, &self.learners_next];
+        let lists = [
+            &self.voters,
+            &self.learners,
+            &self.voters_outgoing,
+            &self.learners_next,
+        ];
         for list in lists {
             if list.len() > MEMBERS_MAX {
                 return Err("too many members");
@@ -170,7 +183,11 @@ impl Configuration {
         if self.learners.iter().any(voting) {
             return Err("learner that votes");
         }
-        if self.learners_next.iter().any(|id| !has(&self.voters_outgoing, *id) || has(&self.voters, *id)) {
+        if self
+            .learners_next
+            .iter()
+            .any(|id| !has(&self.voters_outgoing, *id) || has(&self.voters, *id))
+        {
             return Err("next learner that is no outgoing voter");
         }
         if !self.is_joint() && (self.auto_leave || !self.learners_next.is_empty()) {
@@ -242,7 +259,12 @@ pub struct Change {
 impl Change {
     /// A change of one member.
     pub fn single(id: u64, kind: ChangeKind, member: u64, context: Bytes) -> Self {
-        Self { id, steps: vec![ChangeStep { kind, member }], transition: Transition::Auto, context }
+        Self {
+            id,
+            steps: vec![ChangeStep { kind, member }],
+            transition: Transition::Auto,
+            context,
+        }
     }
 
     /// The entry's kind (raft's number) and data.
@@ -275,7 +297,10 @@ impl Change {
         let mut change = Self::default();
         let mut fields = Fields::new(data);
         if kind == crate::CONF_CHANGE {
-            let mut step = ChangeStep { kind: ChangeKind::AddVoter, member: 0 };
+            let mut step = ChangeStep {
+                kind: ChangeKind::AddVoter,
+                member: 0,
+            };
             while let Some((field, value)) = fields.next()? {
                 match field {
                     1 => change.id = value.number()?,
@@ -376,7 +401,10 @@ fn transition_of(number: u64) -> Result<Transition, Malformed> {
 }
 
 fn read_step(bytes: Bytes) -> Result<ChangeStep, Malformed> {
-    let mut step = ChangeStep { kind: ChangeKind::AddVoter, member: 0 };
+    let mut step = ChangeStep {
+        kind: ChangeKind::AddVoter,
+        member: 0,
+    };
     let mut fields = Fields::new(bytes);
     while let Some((field, value)) = fields.next()? {
         match field {

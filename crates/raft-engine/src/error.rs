@@ -60,6 +60,9 @@ pub enum ProposeError {
     /// Too many are waiting; try again later.
     #[error("too many proposals are waiting")]
     Overloaded,
+    /// One of them has no bytes, which in the log means the beginning of a term.
+    #[error("proposal is empty")]
+    Empty,
     /// One of them is larger than a log entry may be.
     #[error("proposal is too large")]
     TooLarge,

@@ -1,10 +1,17 @@
 //! The way into a running engine.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use crate::{Change, ProposeError, ReadError, Status, StepError, TransferError};
+use crate::consensus::Event;
+use crate::shared::Shared;
+use crate::waiter::{Reader, Transferrer};
+use crate::{
+    Change, MessageKind, PeerMessage, ProposeError, ReadError, Status, StepError, TransferError, directory,
+};
 
 /// Receives the index a read must wait for, after the state machine has applied it: the caller may read at once.
 pub type ReadCallback = Box<dyn FnOnce(Result<u64, ReadError>) + Send>;
@@ -12,95 +19,150 @@ pub type ReadCallback = Box<dyn FnOnce(Result<u64, ReadError>) + Send>;
 /// Receives the outcome of a leadership transfer.
 pub type TransferCallback = Box<dyn FnOnce(Result<(), TransferError>) + Send>;
 
-/// A running engine. Cheap to clone; no method blocks, each takes one short lock. Callbacks run on engine threads and
-/// must return at once.
+/// Proposals larger than this are refused; far above what a client may send, and below what a message may hold.
+const PROPOSAL_BYTES_MAX: usize = 64 << 20;
+
+/// A running engine. Cheap to clone; no method but [`stop`](Self::stop) blocks, each takes one short lock. Callbacks
+/// run on engine threads and must return at once.
 #[derive(Clone)]
-pub struct Handle {}
+pub struct Handle {
+    pub(crate) shared: Arc<Shared>,
+}
 
 impl Handle {
     /// Puts proposals into the log, in order, on this member or through the leader. All or none are taken. While there
     /// is no leader they wait, up to `request_timeout`; a proposal that was taken may still get lost with a leader, or
     /// be applied after its caller has given up.
-    pub fn propose(&self, _proposals: Vec<Bytes>) -> Result<(), ProposeError> {
-        todo!()
+    pub fn propose(&self, proposals: Vec<Bytes>) -> Result<(), ProposeError> {
+        if proposals.iter().any(|proposal| proposal.is_empty()) {
+            return Err(ProposeError::Empty);
+        }
+        if proposals
+            .iter()
+            .any(|proposal| proposal.len() > PROPOSAL_BYTES_MAX)
+        {
+            return Err(ProposeError::TooLarge);
+        }
+        self.shared.inbox.propose(proposals)
     }
 
-    /// Proposes a configuration change. Raft carries one at a time: while another is not yet applied, the entry turns
-    /// into an empty one and the caller sees nothing applied.
-    pub fn propose_conf_change(&self, _change: Change) -> Result<(), ProposeError> {
-        todo!()
+    /// Proposes a configuration change. Raft carries one at a time; a leader lets further ones wait.
+    pub fn propose_conf_change(&self, change: Change) -> Result<(), ProposeError> {
+        self.shared.inbox.event(Event::ProposeChange(change))
     }
 
     /// Confirms with a quorum an index that covers all writes acknowledged before this call, waits until it is applied,
     /// and then calls `callback` with it. Requests that arrive together share one round.
-    pub fn read_index(&self, _callback: ReadCallback) {
-        todo!()
+    pub fn read_index(&self, callback: ReadCallback) {
+        self.shared.inbox.read(Reader::new(callback));
     }
 
     /// Takes an encoded message from a peer. Anything may be thrown at it.
-    pub fn step(&self, _message: Bytes) -> Result<(), StepError> {
-        todo!()
+    pub fn step(&self, message: Bytes) -> Result<(), StepError> {
+        let message = self.decode(message, MessageKind::Other)?;
+        self.shared.inbox.messages(vec![(message, None)])
     }
 
-    /// Takes several messages under one lock. Stops at the first that is refused, with its position.
-    pub fn step_all(&self, _messages: Vec<Bytes>) -> Result<(), (usize, StepError)> {
-        todo!()
+    /// Takes several messages under one lock: all of them, or none if one is refused.
+    pub fn step_all(&self, messages: Vec<Bytes>) -> Result<(), StepError> {
+        let decode = |message| {
+            self.decode(message, MessageKind::Other)
+                .map(|message| (message, None))
+        };
+        let messages = messages.into_iter().map(decode).collect::<Result<_, _>>()?;
+        self.shared.inbox.messages(messages)
     }
 
-    /// Takes a leader's snapshot whose files have been received, checked and synced into `dir`. The engine owns `dir`
-    /// from here on, and removes it if raft has no use for the snapshot.
-    pub fn install_snapshot(&self, _message: Bytes, _dir: PathBuf) -> Result<(), StepError> {
-        todo!()
+    /// Takes a leader's snapshot whose files have been received, checked and synced into `dir`, in the file system of
+    /// `snapshot_dir`. The engine owns `dir` from here on, and removes it if there is no use for the snapshot.
+    pub fn install_snapshot(&self, message: Bytes, dir: PathBuf) -> Result<(), StepError> {
+        let taken = self
+            .decode(message, MessageKind::Snapshot)
+            .and_then(|message| self.shared.inbox.messages(vec![(message, Some(dir.clone()))]));
+        if taken.is_err() {
+            directory::discard(&dir);
+        }
+        taken
+    }
+
+    fn decode(&self, message: Bytes, kind: MessageKind) -> Result<PeerMessage, StepError> {
+        let message = PeerMessage::decode(message).map_err(StepError::Malformed)?;
+        if message.to() != self.shared.options.id {
+            return Err(StepError::WrongMember);
+        }
+        if message.kind() != kind {
+            return Err(StepError::Malformed("a snapshot and its files belong together"));
+        }
+        Ok(message)
     }
 
     /// Hands leadership to `to`.
-    pub fn transfer_leader(&self, _to: u64, _callback: TransferCallback) {
-        todo!()
+    pub fn transfer_leader(&self, to: u64, callback: TransferCallback) {
+        self.shared.inbox.transfer(to, Transferrer::new(callback));
     }
 
     /// Stands for election at once.
     pub fn campaign(&self) {
-        todo!()
+        self.report(Event::Campaign);
     }
 
     /// Messages to `id` did not get through.
-    pub fn report_unreachable(&self, _id: u64) {
-        todo!()
+    pub fn report_unreachable(&self, id: u64) {
+        self.report(Event::Unreachable(id));
     }
 
     /// The snapshot sent to `id` arrived (`true`) or failed.
-    pub fn report_snapshot(&self, _id: u64, _ok: bool) {
-        todo!()
+    pub fn report_snapshot(&self, id: u64, ok: bool) {
+        self.report(Event::SnapshotSent { to: id, ok });
+    }
+
+    fn report(&self, event: Event) {
+        // Refused only by an engine that has stopped or is flooded with reports, each of which may be lost.
+        let _ = self.shared.inbox.event(event);
     }
 
     /// The current state.
     pub fn status(&self) -> Status {
-        todo!()
+        let mut status = self.shared.status.lock().clone();
+        status.committed = status.committed.max(self.committed());
+        status.applied = status.applied.max(self.applied());
+        status
     }
 
     /// Highest applied index; one atomic load.
     pub fn applied(&self) -> u64 {
-        todo!()
+        self.shared.applied.load(Ordering::Acquire)
     }
 
     /// Highest committed index; one atomic load.
     pub fn committed(&self) -> u64 {
-        todo!()
+        self.shared.committed.load(Ordering::Acquire)
     }
 
     /// Current term; one atomic load.
     pub fn term(&self) -> u64 {
-        todo!()
+        self.shared.term.load(Ordering::Acquire)
     }
 
     /// The leader this member knows, 0 if none; one atomic load.
     pub fn leader(&self) -> u64 {
-        todo!()
+        self.shared.leader.load(Ordering::Acquire)
+    }
+
+    /// This member's id.
+    pub fn id(&self) -> u64 {
+        self.shared.options.id
     }
 
     /// Stops the threads and waits for them: what is in the log writer's hands is made durable, what is committed and
-    /// handed out is applied, everything that waits fails with `Stopped`. Idempotent. Blocks: not from async code.
+    /// handed out is applied, everything that waits fails with `Stopped`. Idempotent. Blocks, so not from async code,
+    /// and not from a callback of the engine, which would wait for itself.
     pub fn stop(&self) {
-        todo!()
+        self.shared.inbox.close();
+        let threads = std::mem::take(&mut *self.shared.threads.lock());
+        for thread in threads {
+            // A panic was caught inside and reported.
+            let _ = thread.join();
+        }
     }
 }

@@ -4,22 +4,34 @@
 //! Knows nothing of what the bytes mean, of sockets, or of tokio. Callers hand in proposals, read requests and peer
 //! messages through a [`Handle`] that never blocks; three threads (raft loop, log writer, apply) do the rest.
 
-mod configuration;
-pub mod consensus;
 mod engine;
-mod error;
 mod handle;
-mod logger;
 mod machine;
-mod message;
+mod transport;
+
+mod error;
 mod observer;
 mod options;
 mod status;
-mod transport;
+
+mod applier;
+mod inbox;
+mod log_writer;
+mod queue;
+mod raft_loop;
+mod shared;
+mod waiter;
+
+mod configuration;
+pub mod consensus;
+mod message;
+
+mod directory;
+mod logger;
 mod wire;
 
 pub use configuration::{Change, ChangeKind, ChangeStep, Configuration, Forbidden, Transition};
-pub use engine::{Engine, Start};
+pub use engine::{Engine, Start, is_blank};
 pub use error::{Error, Fault, MachineError, ProposeError, ReadError, StepError, TransferError};
 pub use handle::{Handle, ReadCallback, TransferCallback};
 pub use machine::{Applied, Committed, StateMachine, Verdict};

@@ -46,6 +46,11 @@ impl PeerMessage {
         self.0.write_to_bytes().unwrap_or_default().into()
     }
 
+    /// Size of what it carries.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.0.get_entries().iter().map(|entry| entry.data.len()).sum()
+    }
+
     /// The sender.
     pub fn from(&self) -> u64 {
         self.0.from
@@ -82,7 +87,11 @@ impl PeerMessage {
             line.push_str(" rejected");
         }
         if !m.entries.is_empty() {
-            let entries: Vec<String> = m.entries.iter().map(|e| format!("{}/{}", e.term, e.index)).collect();
+            let entries: Vec<String> = m
+                .entries
+                .iter()
+                .map(|e| format!("{}/{}", e.term, e.index))
+                .collect();
             line.push_str(&format!(" [{}]", entries.join(" ")));
         }
         line
@@ -194,7 +203,14 @@ fn check(m: &Message) -> Result<(), Malformed> {
     if m.from == 0 || m.to == 0 || m.from == m.to {
         return Err("sender or receiver");
     }
-    let numbers = [m.term, m.log_term, m.index, m.commit, m.commit_term, m.reject_hint];
+    let numbers = [
+        m.term,
+        m.log_term,
+        m.index,
+        m.commit,
+        m.commit_term,
+        m.reject_hint,
+    ];
     if numbers.iter().any(|number| *number >= NUMBER_MAX) {
         return Err("number out of range");
     }

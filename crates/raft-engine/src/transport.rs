@@ -58,10 +58,6 @@ impl Checkpoint {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.path)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(path = %self.path.display(), %error, "checkpoint was not removed");
-        }
+        crate::directory::discard(&self.path);
     }
 }

@@ -140,8 +140,19 @@ mod tests {
 
     #[test]
     fn groups_and_lengths_beyond_the_end_are_refused() {
-        for bytes in [&[0x0b][..], &[0x0c], &[0x0a, 5, 1], &[0x80], &[0x09, 1], &[0x00], &[0xff; 11]] {
-            assert!(Fields::new(Bytes::copy_from_slice(bytes)).next().is_err(), "{bytes:?}");
+        for bytes in [
+            &[0x0b][..],
+            &[0x0c],
+            &[0x0a, 5, 1],
+            &[0x80],
+            &[0x09, 1],
+            &[0x00],
+            &[0xff; 11],
+        ] {
+            assert!(
+                Fields::new(Bytes::copy_from_slice(bytes)).next().is_err(),
+                "{bytes:?}"
+            );
         }
     }
 }

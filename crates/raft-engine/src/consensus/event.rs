@@ -100,8 +100,8 @@ pub struct Output {
     pub drop_snapshot: Option<u64>,
     /// Received snapshot files that raft has no use for.
     pub refused_files: Vec<u64>,
-    /// The log may be marked here, and what lies before `keep_after` released.
-    pub mark: Option<Mark>,
+    /// The log may be marked here, and what lies before released.
+    pub mark: Option<Applied>,
     /// Proposals that have gone into the log or to the leader.
     pub proposed: Count,
     /// Proposals that were dropped.
@@ -149,8 +149,8 @@ impl Count {
 pub struct Write {
     /// Reported back with `Persisted`.
     pub number: u64,
-    /// Replaces the whole log before the entries are appended.
-    pub snapshot: Option<Applied>,
+    /// Replaces the whole log before the entries are appended. Its files must be where a restart finds them before.
+    pub snapshot: Option<Install>,
     /// Appended; an index that exists already replaces that entry and all after it.
     pub entries: Vec<Entry>,
     /// Replaces the hard state.
@@ -165,13 +165,6 @@ pub struct Install {
     /// The number its files were handed over with.
     pub files: u64,
     /// What they hold.
-    pub applied: Applied,
-}
-
-/// A place of the log up to which the state is durable elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// The place.
     pub applied: Applied,
 }
 

@@ -16,17 +16,25 @@ impl Core {
     /// Notices a change of role, term or leader, and tells everyone whom it concerns.
     pub(super) fn note_role(&mut self) {
         let raft = &self.raw.raft;
-        let now = LeaderChange { term: raft.term, leader: raft.leader_id, role: role_of(raft.state) };
+        let now = LeaderChange {
+            term: raft.term,
+            leader: raft.leader_id,
+            role: role_of(raft.state),
+        };
         let before = std::mem::replace(&mut self.seen, now);
         if now == before {
             // Raft draws a timeout of its own whenever it resets, from a source that cannot be seeded.
-            self.raw.raft.set_randomized_election_timeout(self.election_timeout);
+            self.raw
+                .raft
+                .set_randomized_election_timeout(self.election_timeout);
             return;
         }
         if (now.term, now.role) != (before.term, before.role) {
             self.draw_election_timeout();
         } else {
-            self.raw.raft.set_randomized_election_timeout(self.election_timeout);
+            self.raw
+                .raft
+                .set_randomized_election_timeout(self.election_timeout);
         }
         if (now.term, now.leader) != (before.term, before.leader) {
             self.reads.leader_changed();
@@ -45,7 +53,9 @@ impl Core {
         mixed ^= mixed >> 31;
         let ticks = self.options.election_ticks;
         self.election_timeout = ticks + (mixed % ticks as u64) as usize;
-        self.raw.raft.set_randomized_election_timeout(self.election_timeout);
+        self.raw
+            .raft
+            .set_randomized_election_timeout(self.election_timeout);
     }
 
     /// The only voter need not wait for a timeout: nobody else could lead.
@@ -79,9 +89,15 @@ impl Core {
             return;
         }
         if let Some(old) = self.transfer.take() {
-            self.out.transfers.push((old.number, Err(TransferError::Superseded)));
+            self.out
+                .transfers
+                .push((old.number, Err(TransferError::Superseded)));
         }
-        tracing::info!(from = format_args!("{:x}", self.id), to = format_args!("{to:x}"), "leadership transfer starting");
+        tracing::info!(
+            from = format_args!("{:x}", self.id),
+            to = format_args!("{to:x}"),
+            "leadership transfer starting"
+        );
         self.raw.transfer_leader(to);
         // Raft itself gives up after as long.
         let until = self.now + self.options.election_ticks as u64;
@@ -105,7 +121,9 @@ impl Core {
     pub(super) fn tick_leadership(&mut self) {
         if let Some(transfer) = self.transfer.take_if(|transfer| transfer.until <= self.now) {
             self.raw.raft.abort_leader_transfer();
-            self.out.transfers.push((transfer.number, Err(TransferError::TimedOut)));
+            self.out
+                .transfers
+                .push((transfer.number, Err(TransferError::TimedOut)));
         }
         self.leave_stalled_disk();
         self.leave_joint();
@@ -118,7 +136,10 @@ impl Core {
             return;
         }
         if let Some((to, true)) = self.best_successor() {
-            tracing::warn!(to = format_args!("{to:x}"), "the log's disk does not answer; handing over leadership");
+            tracing::warn!(
+                to = format_args!("{to:x}"),
+                "the log's disk does not answer; handing over leadership"
+            );
             self.raw.transfer_leader(to);
         }
     }
@@ -141,13 +162,17 @@ impl Core {
     /// Raft 0.7 lets a leader go on that the configuration no longer has as a voter, and then fails on its missing
     /// progress.
     pub(super) fn step_down_if_removed(&mut self) {
-        if self.raw.raft.prs().conf().voters().contains(self.id) || self.raw.raft.state == StateRole::Follower {
+        if self.raw.raft.prs().conf().voters().contains(self.id) || self.raw.raft.state == StateRole::Follower
+        {
             return;
         }
         if let Some((to, _)) = self.best_successor() {
             self.raw.raft.send_timeout_now(to);
         }
-        tracing::info!(id = format_args!("{:x}", self.id), "no voter any more; stepping down");
+        tracing::info!(
+            id = format_args!("{:x}", self.id),
+            "no voter any more; stepping down"
+        );
         let term = self.raw.raft.term;
         self.raw.raft.become_follower(term, raft::INVALID_ID);
     }
@@ -158,7 +183,12 @@ impl Core {
             return None;
         }
         let voters = self.raw.raft.prs().conf().voters();
-        let others = self.raw.raft.prs().iter().filter(|(id, _)| **id != self.id && voters.contains(**id));
+        let others = self
+            .raw
+            .raft
+            .prs()
+            .iter()
+            .filter(|(id, _)| **id != self.id && voters.contains(**id));
         let best = others.max_by_key(|(id, peer)| (peer.recent_active, peer.matched, **id))?;
         Some((*best.0, best.1.recent_active))
     }
@@ -179,6 +209,8 @@ fn log_change(id: u64, before: LeaderChange, now: LeaderChange) {
         (old, new) if old == new => {}
         (0, new) => tracing::info!("raft.node: {id:x} elected leader {new:x} at term {term}"),
         (old, 0) => tracing::info!("raft.node: {id:x} lost leader {old:x} at term {term}"),
-        (old, new) => tracing::info!("raft.node: {id:x} changed leader from {old:x} to {new:x} at term {term}"),
+        (old, new) => {
+            tracing::info!("raft.node: {id:x} changed leader from {old:x} to {new:x} at term {term}")
+        }
     }
 }

@@ -67,7 +67,10 @@ impl Log {
         let mut offset = self.offset(self.last());
         for entry in entries {
             offset += cost(entry);
-            self.entries.push_back(Slot { entry: entry.clone(), end_offset: offset });
+            self.entries.push_back(Slot {
+                entry: entry.clone(),
+                end_offset: offset,
+            });
         }
     }
 
@@ -181,7 +184,10 @@ impl Storage for Log {
         }
         let from = (low - self.first()) as usize;
         let to = (high - self.first()) as usize;
-        let room = max_size.into().unwrap_or(u64::MAX).saturating_add(self.offset(low - 1));
+        let room = max_size
+            .into()
+            .unwrap_or(u64::MAX)
+            .saturating_add(self.offset(low - 1));
         let taken = self
             .entries
             .range(from..to)
@@ -193,7 +199,12 @@ impl Storage for Log {
 
     fn term(&self, index: u64) -> raft::Result<u64> {
         self.term_of(index).ok_or_else(|| {
-            if index < self.base.0 { StorageError::Compacted } else { StorageError::Unavailable }.into()
+            if index < self.base.0 {
+                StorageError::Compacted
+            } else {
+                StorageError::Unavailable
+            }
+            .into()
         })
     }
 
@@ -226,7 +237,12 @@ mod tests {
     use super::*;
 
     fn entry(index: u64, term: u64) -> Entry {
-        Entry { kind: 0, index, term, data: vec![0; 100].into() }
+        Entry {
+            kind: 0,
+            index,
+            term,
+            data: vec![0; 100].into(),
+        }
     }
 
     fn log(entries: std::ops::RangeInclusive<u64>) -> Log {
@@ -239,7 +255,10 @@ mod tests {
         let mut log = log(1..=5);
         log.append(&[entry(3, 2), entry(4, 2)]);
         assert_eq!((log.first(), log.last()), (1, 4));
-        assert_eq!([log.term_of(2), log.term_of(3), log.term_of(5)], [Some(1), Some(2), None]);
+        assert_eq!(
+            [log.term_of(2), log.term_of(3), log.term_of(5)],
+            [Some(1), Some(2), None]
+        );
     }
 
     #[test]
@@ -270,7 +289,11 @@ mod tests {
     #[test]
     fn reads_stop_at_the_size_but_give_at_least_one_entry() {
         let log = log(1..=5);
-        let read = |max: u64| log.entries(2, 6, max, GetEntriesContext::empty(false)).unwrap().len();
+        let read = |max: u64| {
+            log.entries(2, 6, max, GetEntriesContext::empty(false))
+                .unwrap()
+                .len()
+        };
         assert_eq!([read(0), read(400), read(u64::MAX)], [1, 2, 4]);
     }
 }

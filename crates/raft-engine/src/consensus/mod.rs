@@ -26,7 +26,7 @@ use raft::eraftpb::{Message, MessageType};
 use raft::{Config, RaftState, RawNode, ReadOnlyOption, SnapshotStatus, StateRole};
 use wal::Entry;
 
-pub use event::{AppliedChange, Count, Event, HardState, Install, Mark, Output, Write};
+pub use event::{AppliedChange, Count, Event, HardState, Install, Output, Write};
 
 use crate::{Applied, Change, LeaderChange, PeerMessage, Replication, Role, Status, Verdict, configuration};
 use log::{Log, Made};
@@ -129,12 +129,25 @@ pub struct Core {
 impl Core {
     /// A member that remembers what `remembered` says. Fails if that contradicts itself.
     pub fn new(options: CoreOptions, remembered: Remembered) -> Result<Self, Broken> {
-        let Remembered { start, entries, mut hard_state, applied } = remembered;
-        let last = entries.last().map_or((start.index, start.term), |entry| (entry.index, entry.term));
+        let Remembered {
+            start,
+            entries,
+            mut hard_state,
+            applied,
+        } = remembered;
+        let last = entries
+            .last()
+            .map_or((start.index, start.term), |entry| (entry.index, entry.term));
         if applied.index < start.index || applied.index > last.0 {
-            return Err(Broken(format!("applied {} outside the log ({}, {}]", applied.index, start.index, last.0)));
+            return Err(Broken(format!(
+                "applied {} outside the log ({}, {}]",
+                applied.index, start.index, last.0
+            )));
         }
-        applied.configuration.check().map_err(|what| Broken(what.to_string()))?;
+        applied
+            .configuration
+            .check()
+            .map_err(|what| Broken(what.to_string()))?;
         // The commit index is written without waiting for the disk, and a torn tail may have taken the last hard state
         // but not the entries before it. Both are safe to restore: applied implies committed, and a vote that was not
         // durable was not cast.
@@ -163,15 +176,21 @@ impl Core {
         raft_hard_state.term = hard_state.term;
         raft_hard_state.vote = hard_state.vote;
         raft_hard_state.commit = hard_state.commit;
-        let initial =
-            RaftState::new(raft_hard_state, configuration::to_raft(&applied.configuration));
+        let initial = RaftState::new(raft_hard_state, configuration::to_raft(&applied.configuration));
 
         let mut timeline = Timeline::new(start.clone());
         let replayed = entries.iter().take_while(|entry| entry.index <= applied.index);
-        let mut changes = replayed.clone().filter(|entry| entry.kind != 0).map(|entry| entry.index);
+        let mut changes = replayed
+            .clone()
+            .filter(|entry| entry.kind != 0)
+            .map(|entry| entry.index);
         replayed.for_each(|entry| timeline.committed(entry.index, entry.term));
         if let Some(first) = changes.next() {
-            timeline.restarted(first, changes.last().unwrap_or(first), applied.configuration.clone());
+            timeline.restarted(
+                first,
+                changes.last().unwrap_or(first),
+                applied.configuration.clone(),
+            );
         }
 
         let log = Log::new((start.index, start.term), entries, initial);
@@ -183,9 +202,18 @@ impl Core {
             now: 0,
             random: options.seed ^ options.id.rotate_left(32),
             election_timeout: 0,
-            seen: LeaderChange { term: hard_state.term, leader: 0, role: Role::Follower },
+            seen: LeaderChange {
+                term: hard_state.term,
+                leader: 0,
+                role: Role::Follower,
+            },
             proposals: Proposals::new(options.request_ticks),
-            reads: Reads::new(options.id, options.seed, options.read_retry_ticks, options.request_ticks),
+            reads: Reads::new(
+                options.id,
+                options.seed,
+                options.read_retry_ticks,
+                options.request_ticks,
+            ),
             transfer: None,
             disk_stalled: false,
             outstanding: VecDeque::new(),
@@ -228,7 +256,11 @@ impl Core {
             }
             Event::Unreachable(id) => self.raw.report_unreachable(id),
             Event::SnapshotSent { to, ok } => {
-                let status = if ok { SnapshotStatus::Finish } else { SnapshotStatus::Failure };
+                let status = if ok {
+                    SnapshotStatus::Finish
+                } else {
+                    SnapshotStatus::Failure
+                };
                 self.raw.report_snapshot(to, status);
             }
             Event::SnapshotMade { token, applied } => self.snapshot_made(token, applied),
@@ -296,7 +328,10 @@ impl Core {
             (MessageType::MsgSnapshot, Some(files)) => {
                 let index = message.get_snapshot().get_metadata().index;
                 self.step(message);
-                let accepted = self.raw.snap().is_some_and(|snapshot| snapshot.get_metadata().index == index);
+                let accepted = self
+                    .raw
+                    .snap()
+                    .is_some_and(|snapshot| snapshot.get_metadata().index == index);
                 if accepted {
                     self.incoming = Some((index, files));
                 } else {
@@ -338,7 +373,12 @@ impl Core {
 
     fn propose_change(&mut self, change: Change) {
         let (kind, data) = change.encode();
-        let entry = Entry { kind, index: 0, term: 0, data: data.into() };
+        let entry = Entry {
+            kind,
+            index: 0,
+            term: 0,
+            data: data.into(),
+        };
         self.proposals.add_change(log::to_raft(&entry), self.now);
     }
 
@@ -386,19 +426,31 @@ impl Core {
     fn flush_reads(&mut self) {
         // Before its first commit a leader drops reads silently.
         let raft = &self.raw.raft;
-        let heard = if self.is_leader() { raft.commit_to_current_term() } else { raft.leader_id != 0 };
+        let heard = if self.is_leader() {
+            raft.commit_to_current_term()
+        } else {
+            raft.leader_id != 0
+        };
         if heard && let Some(context) = self.reads.next_round(self.now) {
             self.raw.read_index(context);
         }
     }
 
     fn applied(&mut self, index: u64, changes: Vec<AppliedChange>) -> Result<(), Broken> {
-        for AppliedChange { index, change, verdict, configuration } in changes {
+        for AppliedChange {
+            index,
+            change,
+            verdict,
+            configuration,
+        } in changes
+        {
             if verdict == Verdict::Accepted
                 && let Some(raft_change) = change.to_raft()
             {
                 let state = self.raw.apply_conf_change(&raft_change).map_err(|error| {
-                    Broken(format!("raft refuses the configuration change at {index}: {error}"))
+                    Broken(format!(
+                        "raft refuses the configuration change at {index}: {error}"
+                    ))
                 })?;
                 if configuration::from_raft(&state) != configuration {
                     return Err(Broken(format!(
@@ -419,15 +471,25 @@ impl Core {
         let Self { raw, options, .. } = self;
         let log = raw.store();
         let bytes_from = |bytes| log.retained_from(applied, bytes);
-        let mut from = applied.saturating_sub(options.log_retain_entries).max(bytes_from(options.log_retain_bytes));
+        let mut from = applied
+            .saturating_sub(options.log_retain_entries)
+            .max(bytes_from(options.log_retain_bytes));
         if raw.raft.state == StateRole::Leader {
-            let sending = raw.raft.prs().iter().filter(|(_, peer)| peer.state == raft::ProgressState::Snapshot);
+            let sending = raw
+                .raft
+                .prs()
+                .iter()
+                .filter(|(_, peer)| peer.state == raft::ProgressState::Snapshot);
             if let Some(oldest) = sending.map(|(_, peer)| peer.pending_snapshot).min() {
                 from = from.min(oldest.max(bytes_from(SNAPSHOT_RETAIN_FACTOR * options.log_retain_bytes)));
             }
         }
         raw.mut_store().compact(from);
-        self.out.drop_snapshot = raw.mut_store().take_useless_snapshot().map(|made| made.token).or(self.out.drop_snapshot);
+        self.out.drop_snapshot = raw
+            .mut_store()
+            .take_useless_snapshot()
+            .map(|made| made.token)
+            .or(self.out.drop_snapshot);
     }
 
     fn durable(&mut self, index: u64) {
@@ -440,7 +502,7 @@ impl Core {
         {
             self.marked = applied.index;
             self.timeline.forget_before(applied.index);
-            self.out.mark = Some(Mark { applied });
+            self.out.mark = Some(applied);
         }
     }
 
@@ -451,7 +513,12 @@ impl Core {
         if self.is_leader() {
             // Whoever waits for it would otherwise be served with the next heartbeat response.
             let first = self.log().first();
-            let peers = self.raw.raft.prs().iter().filter(|(id, peer)| **id != self.id && peer.next_idx < first);
+            let peers = self
+                .raw
+                .raft
+                .prs()
+                .iter()
+                .filter(|(id, peer)| **id != self.id && peer.next_idx < first);
             let mut peers: Vec<u64> = peers.map(|(id, _)| *id).collect();
             peers.sort_unstable();
             peers.into_iter().for_each(|id| self.raw.raft.send_append(id));
@@ -514,9 +581,18 @@ pub fn first_entries(members: &[(u64, Bytes)]) -> (Vec<Entry>, HardState) {
     let entry = |(at, (id, context)): (u64, &(u64, Bytes))| {
         let change = Change::single(0, crate::ChangeKind::AddVoter, *id, context.clone());
         let (kind, data) = change.encode();
-        Entry { kind, index: at, term: 1, data: data.into() }
+        Entry {
+            kind,
+            index: at,
+            term: 1,
+            data: data.into(),
+        }
     };
     let entries: Vec<Entry> = (1..).zip(members).map(entry).collect();
-    let hard_state = HardState { term: 1, vote: 0, commit: entries.len() as u64 };
+    let hard_state = HardState {
+        term: 1,
+        vote: 0,
+        commit: entries.len() as u64,
+    };
     (entries, hard_state)
 }

@@ -51,14 +51,22 @@ impl Proposals {
     }
 
     pub fn add(&mut self, proposals: Vec<Bytes>, now: u64) {
-        self.waiting.extend(proposals.into_iter().map(|data| Waiting { data, since: now, own: true }));
+        self.waiting.extend(proposals.into_iter().map(|data| Waiting {
+            data,
+            since: now,
+            own: true,
+        }));
     }
 
     /// Another member's; dropped if too many of those wait already.
     pub fn add_forwarded(&mut self, data: Bytes, now: u64) {
         if self.forwarded_bytes + data.len() <= FORWARDED_BYTES_MAX {
             self.forwarded_bytes += data.len();
-            self.waiting.push_back(Waiting { data, since: now, own: false });
+            self.waiting.push_back(Waiting {
+                data,
+                since: now,
+                own: false,
+            });
         }
     }
 
@@ -86,7 +94,9 @@ impl Proposals {
             if !fits && !batch.is_empty() {
                 break;
             }
-            let Some(next) = self.waiting.pop_front() else { break };
+            let Some(next) = self.waiting.pop_front() else {
+                break;
+            };
             bytes += next.data.len();
             if next.own {
                 self.taken.add(next.data.len());

@@ -65,20 +65,27 @@ impl Reads {
         }
         self.counter += 1;
         let readers = std::mem::take(&mut self.waiting);
-        self.rounds.push_back(Round { counter: self.counter, issued: now, readers });
+        self.rounds.push_back(Round {
+            counter: self.counter,
+            issued: now,
+            readers,
+        });
         Some([self.id, self.boot, self.counter].map(u64::to_be_bytes).concat())
     }
 
     /// A round was confirmed at `index`.
     pub fn confirmed(&mut self, context: &[u8], index: u64) {
-        let Some([id, boot, counter]) = parse(context) else { return };
+        let Some([id, boot, counter]) = parse(context) else {
+            return;
+        };
         if (id, boot) != (self.id, self.boot) {
             return;
         }
         if let Some(at) = self.rounds.iter().position(|round| round.counter == counter)
             && let Some(round) = self.rounds.remove(at)
         {
-            self.done.extend(round.readers.iter().map(|reader| (reader.number, Ok(index))));
+            self.done
+                .extend(round.readers.iter().map(|reader| (reader.number, Ok(index))));
         }
     }
 
@@ -86,13 +93,23 @@ impl Reads {
     /// leader. Requests that have not been sent wait for the new one.
     pub fn leader_changed(&mut self) {
         for round in self.rounds.drain(..) {
-            self.done.extend(round.readers.iter().map(|reader| (reader.number, Err(ReadError::LeaderChanged))));
+            self.done.extend(
+                round
+                    .readers
+                    .iter()
+                    .map(|reader| (reader.number, Err(ReadError::LeaderChanged))),
+            );
         }
     }
 
     /// Gives up readers that waited too long, and lets rounds that were not answered be tried again.
     pub fn tick(&mut self, now: u64) {
-        let Self { waiting, rounds, done, .. } = self;
+        let Self {
+            waiting,
+            rounds,
+            done,
+            ..
+        } = self;
         if rounds.iter().any(|round| now - round.issued >= self.retry_ticks) {
             waiting.splice(0..0, rounds.drain(..).flat_map(|round| round.readers));
         }
@@ -108,7 +125,6 @@ impl Reads {
     pub fn take_done(&mut self) -> Vec<(u64, Result<u64, ReadError>)> {
         std::mem::take(&mut self.done)
     }
-
 }
 
 fn parse(context: &[u8]) -> Option<[u64; 3]> {

@@ -10,10 +10,10 @@ use raft::eraftpb::MessageType;
 use raft::{Ready, StateRole};
 use wal::Entry;
 
+use super::Core;
 use super::event::{HardState, Install, Write};
 use super::log::from_raft;
 use super::timeline::Timeline;
-use super::Core;
 use crate::{Applied, MessageKind, PeerMessage, configuration};
 
 /// A Ready that raft has not been told is durable.
@@ -47,7 +47,9 @@ impl Core {
         let last_handed = self.handed;
         let overwrites = install.is_some() || entries.first().is_some_and(|entry| entry.index <= last_handed);
         if let Some(install) = &install {
-            self.raw.mut_store().reset(install.applied.index, install.applied.term);
+            self.raw
+                .mut_store()
+                .reset(install.applied.index, install.applied.term);
             self.handed = install.applied.index;
         }
         self.raw.mut_store().append(&entries);
@@ -60,7 +62,9 @@ impl Core {
             waits: must_sync,
             overwrites,
             bytes,
-            vote: hard_state.filter(|_| must_sync).map(|state| (state.term, state.vote)),
+            vote: hard_state
+                .filter(|_| must_sync)
+                .map(|state| (state.term, state.vote)),
             install: install.clone(),
         });
 
@@ -78,7 +82,7 @@ impl Core {
         if install.is_some() || !entries.is_empty() || hard_state.is_some() {
             self.out.write = Some(Write {
                 number,
-                snapshot: install.map(|install| install.applied),
+                snapshot: install,
                 entries,
                 hard_state,
                 must_sync,

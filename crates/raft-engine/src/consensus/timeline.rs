@@ -46,10 +46,18 @@ impl Timeline {
 
     /// What held at `index`, or at the nearest place before it where that is known.
     pub fn at(&self, index: u64) -> Option<Applied> {
-        let index = if self.blurred.contains(&index) { self.blurred.start - 1 } else { index };
+        let index = if self.blurred.contains(&index) {
+            self.blurred.start - 1
+        } else {
+            index
+        };
         let (_, term) = self.terms.iter().rfind(|(from, _)| *from <= index)?;
         let (_, configuration) = self.configurations.iter().rfind(|(from, _)| *from <= index)?;
-        Some(Applied { index, term: *term, configuration: configuration.clone() })
+        Some(Applied {
+            index,
+            term: *term,
+            configuration: configuration.clone(),
+        })
     }
 
     /// Forgets what held before `index`.
@@ -68,15 +76,26 @@ mod tests {
     use super::*;
 
     fn of(voters: &[u64]) -> Configuration {
-        Configuration { voters: voters.to_vec(), ..Configuration::default() }
+        Configuration {
+            voters: voters.to_vec(),
+            ..Configuration::default()
+        }
     }
 
     #[test]
     fn places_know_their_term_and_configuration() {
-        let mut timeline = Timeline::new(Applied { index: 10, term: 2, configuration: of(&[1]) });
+        let mut timeline = Timeline::new(Applied {
+            index: 10,
+            term: 2,
+            configuration: of(&[1]),
+        });
         (11..=20).for_each(|index| timeline.committed(index, if index < 15 { 2 } else { 4 }));
         timeline.changed(17, of(&[1, 2]));
-        let at = |timeline: &Timeline, index| timeline.at(index).map(|at| (at.index, at.term, at.configuration.voters));
+        let at = |timeline: &Timeline, index| {
+            timeline
+                .at(index)
+                .map(|at| (at.index, at.term, at.configuration.voters))
+        };
         assert_eq!(at(&timeline, 9), None);
         assert_eq!(at(&timeline, 14), Some((14, 2, vec![1])));
         assert_eq!(at(&timeline, 16), Some((16, 4, vec![1])));
@@ -88,7 +107,11 @@ mod tests {
 
     #[test]
     fn between_changes_of_an_earlier_life_the_place_before_them_is_used() {
-        let mut timeline = Timeline::new(Applied { index: 10, term: 2, configuration: of(&[1]) });
+        let mut timeline = Timeline::new(Applied {
+            index: 10,
+            term: 2,
+            configuration: of(&[1]),
+        });
         timeline.restarted(12, 15, of(&[1, 2, 3]));
         let at = |index| timeline.at(index).map(|at| (at.index, at.configuration.voters));
         assert_eq!(at(13), Some((11, vec![1])));

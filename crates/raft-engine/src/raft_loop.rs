@@ -1,0 +1,279 @@
+//! The raft thread: feeds the core and carries out what it says. Never waits for anything but its inbox.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::applier::{self, Made};
+use crate::consensus::{Broken, Core, Event, Output};
+use crate::inbox::Mail;
+use crate::log_writer;
+use crate::shared::{Shared, now};
+use crate::waiter::{Reader, Transferrer};
+use crate::{Checkpoint, Fault, Transport};
+
+/// The published status is at most this old under load.
+const STATUS_EVERY: Duration = Duration::from_millis(5);
+
+pub(crate) struct RaftLoop {
+    shared: Arc<Shared>,
+    core: Core,
+    transport: Arc<dyn Transport>,
+    made: Arc<Made>,
+    checkpoints: HashMap<u64, Checkpoint>,
+    /// Directories of received snapshots, by the number the core knows them under.
+    files: HashMap<u64, PathBuf>,
+    readers: HashMap<u64, Vec<Reader>>,
+    transfers: HashMap<u64, Transferrer>,
+    /// Source of the numbers above.
+    numbers: u64,
+    disk_stalled: bool,
+    next_tick: Instant,
+    published: Instant,
+}
+
+impl RaftLoop {
+    pub fn new(shared: Arc<Shared>, core: Core, transport: Arc<dyn Transport>, made: Arc<Made>) -> Self {
+        let start = now();
+        Self {
+            next_tick: start + shared.options.heartbeat_interval,
+            published: start,
+            shared,
+            core,
+            transport,
+            made,
+            checkpoints: HashMap::new(),
+            files: HashMap::new(),
+            readers: HashMap::new(),
+            transfers: HashMap::new(),
+            numbers: 0,
+            disk_stalled: false,
+        }
+    }
+
+    pub fn run(mut self) -> Result<(), Fault> {
+        let outcome = self.turns();
+        // What is in the writer's and the applier's hands is finished; nothing new comes.
+        self.shared.log.finish();
+        self.shared.apply.finish();
+        outcome
+    }
+
+    fn turns(&mut self) -> Result<(), Fault> {
+        self.carry_out_all()?;
+        while let Some(mail) = self.shared.inbox.take(self.next_tick) {
+            let time = now();
+            self.feed(mail)?;
+            if time >= self.next_tick {
+                self.tick(time)?;
+            }
+            self.carry_out_all()?;
+            if time - self.published >= STATUS_EVERY {
+                self.publish(time);
+            }
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, time: Instant) -> Result<(), Fault> {
+        let shared = self.shared.clone();
+        let options = &shared.options;
+        let interval = options.heartbeat_interval;
+        let late = time - self.next_tick;
+        if late > interval {
+            options.observer.heartbeat_late(late);
+        }
+        // After a pause of the process there is one tick, not all that were missed: they would end in an election
+        // before the messages that wait have been read.
+        self.next_tick = (self.next_tick + interval).max(time);
+        self.publish(time);
+
+        let stalled = shared.writing_for(time) > interval * options.election_ticks as u32;
+        if stalled != self.disk_stalled {
+            self.disk_stalled = stalled;
+            tracing::warn!(
+                stalled,
+                "the log's disk has not answered for an election timeout, or does again"
+            );
+            options.observer.disk_stalled(stalled);
+            self.event(Event::DiskStalled(stalled))?;
+        }
+        self.event(Event::Tick)
+    }
+
+    fn publish(&mut self, time: Instant) {
+        self.published = time;
+        let status = self.core.status();
+        *self.shared.status.lock() = status;
+    }
+
+    fn event(&mut self, event: Event) -> Result<(), Fault> {
+        self.core
+            .handle(event)
+            .map_err(|Broken(what)| Fault::Internal(what))
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn feed(&mut self, mail: Mail) -> Result<(), Fault> {
+        // What is durable and applied first: what follows may depend on it.
+        if mail.persisted > 0 {
+            self.event(Event::Persisted(mail.persisted))?;
+        }
+        if mail.applied > 0 {
+            self.event(Event::Applied {
+                index: mail.applied,
+                changes: mail.changes,
+            })?;
+        }
+        if mail.durable > 0 {
+            self.event(Event::Durable(mail.durable))?;
+        }
+        for event in mail.events {
+            if let Event::SnapshotMade { .. } = event
+                && let Some((token, checkpoint)) = self.made.lock().take()
+            {
+                self.checkpoints.insert(token, checkpoint);
+            }
+            self.event(event)?;
+        }
+        for (message, files) in mail.messages {
+            let files = files.map(|path| {
+                let number = self.number();
+                self.files.insert(number, path);
+                number
+            });
+            self.event(Event::Message(message, files))?;
+        }
+        if !mail.proposals.is_empty() {
+            self.event(Event::Propose(mail.proposals))?;
+        }
+        if !mail.reads.is_empty() {
+            let number = self.number();
+            self.readers.insert(number, mail.reads);
+            self.event(Event::Read(number))?;
+        }
+        for (to, transferrer) in mail.transfers {
+            let number = self.number();
+            self.transfers.insert(number, transferrer);
+            self.event(Event::Transfer { to, number })?;
+        }
+        Ok(())
+    }
+
+    fn carry_out_all(&mut self) -> Result<(), Fault> {
+        while let Some(output) = self.core.poll() {
+            if self.shared.has_failed() {
+                return Ok(());
+            }
+            self.carry_out(output)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, output: Output) -> Result<(), Fault> {
+        let shared = self.shared.clone();
+        let observer = &*shared.options.observer;
+        if let Some(change) = output.role {
+            shared.announce(change);
+            self.published = now();
+            *shared.status.lock() = self.core.status();
+        }
+
+        let mut letters: BTreeMap<u64, Vec<Bytes>> = BTreeMap::new();
+        for message in output.messages {
+            letters.entry(message.to()).or_default().push(message.encode());
+        }
+        letters
+            .into_iter()
+            .for_each(|(to, messages)| self.transport.send(to, messages));
+        for (message, token) in output.snapshots {
+            match self.checkpoints.get(&token) {
+                Some(checkpoint) => {
+                    self.transport
+                        .send_snapshot(message.to(), message.encode(), checkpoint.clone());
+                }
+                None => self.event(Event::SnapshotSent {
+                    to: message.to(),
+                    ok: false,
+                })?,
+            }
+        }
+
+        if let Some(write) = output.write {
+            let files = write
+                .snapshot
+                .as_ref()
+                .and_then(|install| self.files.remove(&install.files));
+            shared.log.push(log_writer::Job::Write(write, files));
+        }
+        if let Some(install) = output.install {
+            shared.apply.push(applier::Job::Install(install));
+        }
+        let committed = self.core.committed();
+        if shared.committed.swap(committed, Ordering::AcqRel) != committed {
+            observer.committed(committed);
+        }
+        if !output.committed.is_empty() {
+            shared.apply.push(applier::Job::Entries(output.committed));
+        }
+
+        for (number, outcome) in output.reads {
+            let readers = self.readers.remove(&number).unwrap_or_default();
+            observer.reads_confirmed(readers.len(), outcome.is_ok());
+            match outcome {
+                Ok(index) if index > shared.applied.load(Ordering::Acquire) => {
+                    shared.apply.push(applier::Job::Readers(index, readers));
+                }
+                outcome => {
+                    shared.inbox.reads_gone(readers.len());
+                    readers.into_iter().for_each(|reader| reader.answer(outcome));
+                }
+            }
+        }
+        for (number, outcome) in output.transfers {
+            if let Some(transferrer) = self.transfers.remove(&number) {
+                transferrer.answer(outcome);
+            }
+        }
+
+        if output.make_snapshot {
+            shared.apply.push(applier::Job::Checkpoint);
+        }
+        if let Some(checkpoint) = output
+            .drop_snapshot
+            .and_then(|token| self.checkpoints.remove(&token))
+        {
+            shared.apply.push(applier::Job::Forget(checkpoint));
+        }
+        for files in output.refused_files {
+            if let Some(files) = self.files.remove(&files) {
+                shared.apply.push(applier::Job::Discard(files));
+            }
+        }
+        if let Some(mark) = output.mark {
+            shared.log.push(log_writer::Job::Mark(mark));
+        }
+
+        let (proposed, failed) = (output.proposed, output.failed);
+        if proposed.proposals + failed.proposals > 0 {
+            shared.inbox.proposals_gone(proposed);
+            let waiting = shared.inbox.proposals_gone(failed);
+            observer.proposals_waiting(waiting);
+            if proposed.proposals > 0 {
+                observer.proposed(proposed.proposals);
+            }
+            if failed.proposals > 0 {
+                observer.proposals_failed(failed.proposals);
+            }
+        }
+        Ok(())
+    }
+}
