@@ -1,5 +1,6 @@
 //! Counting keys, at any revision, without walking over them where that can be helped.
 
+use crate::counts::Chunk;
 use crate::format::{Fields, LogRow};
 use crate::reader::{Bounds, Order, Reader};
 use crate::{Error, Result};
@@ -27,17 +28,63 @@ pub(crate) fn count(reader: &Reader<'_>, range: &KeyRange, revision: Revision) -
     }
 }
 
+/// Keys that a walk for an answer passes on its way; what it takes to know from them how many there are in all.
+pub(crate) struct Tally {
+    passed: u64,
+    /// Where a walk at the newest revision begins: passing the rest of this chunk is what counting would cost too, and
+    /// most answers need these keys anyway.
+    first: Option<Chunk>,
+    passed_first: u64,
+}
+
+impl Tally {
+    pub fn new(reader: &Reader<'_>, range: &KeyRange, revision: Revision, order: Order) -> Tally {
+        let newest = revision >= reader.revision && order == Order::Ascending;
+        Tally {
+            passed: 0,
+            first: newest.then(|| reader.counts.chunk(range.start())),
+            passed_first: 0,
+        }
+    }
+
+    pub fn pass(&mut self, key: &[u8]) {
+        self.passed += 1;
+        if self.is_in_first(key) {
+            self.passed_first = self.passed;
+        }
+    }
+
+    /// Whether going on from `key`, which was passed, would tell nothing that [`Tally::total`] wants.
+    pub fn is_enough(&self, key: &[u8]) -> bool {
+        self.first.is_none() || !self.is_in_first(key)
+    }
+
+    pub fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// Keys of the range after a walk that stopped where there was enough; `None` if they must be counted.
+    pub fn total(&self, reader: &Reader<'_>, range: &KeyRange) -> Result<Option<u64>> {
+        let Some(first) = &self.first else {
+            return Ok(None);
+        };
+        let after = before_end(reader, range)?.checked_sub(first.before + first.count);
+        let after = after.ok_or_else(|| Error::Damaged("counts do not agree with the keys".into()))?;
+        Ok(Some(self.passed_first + after))
+    }
+
+    fn is_in_first(&self, key: &[u8]) -> bool {
+        let end = self.first.as_ref().map(|first| &first.end);
+        end.is_some_and(|end| end.as_ref().is_none_or(|end| key < end))
+    }
+}
+
 fn count_newest(reader: &Reader<'_>, range: &KeyRange) -> Result<u64> {
     if range.is_empty() {
         return Ok(0);
     }
-    let start = range.start();
-    let first = reader.counts.chunk(start);
-    let end = match range {
-        KeyRange::Interval(_, end) => Some(end),
-        KeyRange::Single(_) | KeyRange::From(_) => None,
-    };
-    if let Some(end) = end
+    let first = reader.counts.chunk(range.start());
+    if let KeyRange::Interval(_, end) = range
         && first.end.as_ref().is_none_or(|chunk_end| end <= chunk_end)
     {
         return if first.count == 0 {
@@ -46,27 +93,28 @@ fn count_newest(reader: &Reader<'_>, range: &KeyRange) -> Result<u64> {
             walk(reader, range.bounds(), reader.revision)
         };
     }
-    let below = |key: &[u8], fence: &[u8], count: u64| {
-        if count == 0 || key == fence {
-            return Ok(0);
-        }
-        walk(
-            reader,
-            (Bound::Included(fence), Bound::Excluded(key)),
-            reader.revision,
-        )
-    };
-    let before_start = first.before + below(start, &first.fence, first.count)?;
-    let before_end = match end {
-        None => reader.counts.total(),
-        Some(end) => {
-            let last = reader.counts.chunk(end);
-            last.before + below(end, &last.fence, last.count)?
-        }
-    };
-    before_end
+    let before_start = before(reader, range.start())?;
+    before_end(reader, range)?
         .checked_sub(before_start)
         .ok_or_else(|| Error::Damaged("counts do not agree with the keys".into()))
+}
+
+/// Living keys below the end of the range.
+fn before_end(reader: &Reader<'_>, range: &KeyRange) -> Result<u64> {
+    match range {
+        KeyRange::Interval(_, end) => before(reader, end),
+        KeyRange::Single(_) | KeyRange::From(_) => Ok(reader.counts.total()),
+    }
+}
+
+/// Living keys below `key`.
+fn before(reader: &Reader<'_>, key: &[u8]) -> Result<u64> {
+    let chunk = reader.counts.chunk(key);
+    if chunk.count == 0 || chunk.fence == key {
+        return Ok(chunk.before);
+    }
+    let bounds = (Bound::Included(&chunk.fence[..]), Bound::Excluded(key));
+    Ok(chunk.before + walk(reader, bounds, reader.revision)?)
 }
 
 fn walk(reader: &Reader<'_>, bounds: Bounds<'_>, revision: Revision) -> Result<u64> {

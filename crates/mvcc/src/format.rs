@@ -304,7 +304,8 @@ pub(crate) fn version_key(key: &[u8], at: RevisionKey) -> Bytes {
 }
 
 /// What all versions of `key` begin with in `versions`.
-pub(crate) fn version_prefix(key: &[u8]) -> Bytes {
+#[cfg(test)]
+fn version_prefix(key: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(escaped_len(key) + RevisionKey::LEN);
     put_escaped(&mut out, key);
     out.freeze()

@@ -1,14 +1,15 @@
 //! etcd's Range: every option, and the quirks that clients may have come to rely on
 //! (etcd server/etcdserver/txn/range.go).
 
+use crate::Result;
+use crate::count::{self, Tally};
 use crate::format::{Fields, without_value, without_value_and_lease};
 use crate::page_counts::PageCount;
 use crate::reader::{Arena, Found, Order, Reader};
-use crate::{Result, count};
 use bytes::Bytes;
-use model::KeyRange;
 use model::pb::etcdserverpb::range_request::{SortOrder, SortTarget};
 use model::pb::etcdserverpb::{RangeRequest, RangeResponse, ResponseHeader};
+use model::{KeyRange, Revision};
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
@@ -39,37 +40,64 @@ impl Reader<'_> {
             return Ok(response);
         }
         let mut selection = Selection::new(&plan);
-        let mut seen = 0;
-        let complete = self.visit(keys.bounds(), plan.walk, revision, |_, found| {
-            seen += 1;
-            selection.offer(found)
+        let mut tally = Tally::new(self, &keys, revision, plan.walk);
+        let complete = self.visit(keys.bounds(), plan.walk, revision, |key, found| {
+            tally.pass(key);
+            if !selection.is_full() {
+                selection.offer(found)?;
+            }
+            Ok(if selection.is_full() && tally.is_enough(key) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
         })?;
         (response.kvs, response.more) = selection.finish()?;
-        if complete {
-            response.count = seen;
-            return Ok(response);
-        }
-        let known = self
-            .page_counts
-            .and_then(|counts| counts.get(revision, &request.key, &request.range_end));
-        let total = match known {
-            Some(total) => total,
-            None => count::count(self, &keys, revision)?,
-        };
-        response.count = total as i64;
-        if let Some(counts) = self.page_counts
-            && plan.is_page()
-            && let Some(last) = response.kvs.last()
-        {
-            let last = Fields::parse(last)?.key;
-            counts.put(PageCount {
-                revision,
-                start: [last, &[0]].concat().into(),
-                end: request.range_end.clone(),
-                count: total.saturating_sub(response.kvs.len() as u64),
-            });
-        }
+        response.count = if complete {
+            tally.passed()
+        } else {
+            let total = self.total(request, &keys, revision, &tally)?;
+            self.expect_next_page(request, revision, &plan, &response.kvs, total)?;
+            total
+        } as i64;
         Ok(response)
+    }
+
+    fn total(
+        &self,
+        request: &RangeRequest,
+        keys: &KeyRange,
+        revision: Revision,
+        tally: &Tally,
+    ) -> Result<u64> {
+        if let Some(total) = tally.total(self, keys)? {
+            return Ok(total);
+        }
+        let known = self.page_counts;
+        match known.and_then(|counts| counts.get(revision, &request.key, &request.range_end)) {
+            Some(total) => Ok(total),
+            None => count::count(self, keys, revision),
+        }
+    }
+
+    fn expect_next_page(
+        &self,
+        request: &RangeRequest,
+        revision: Revision,
+        plan: &Plan<'_>,
+        page: &[Bytes],
+        total: u64,
+    ) -> Result<()> {
+        let (Some(counts), Some(last), true) = (self.page_counts, page.last(), plan.is_page()) else {
+            return Ok(());
+        };
+        counts.put(PageCount {
+            revision,
+            start: [Fields::parse(last)?.key, &[0]].concat().into(),
+            end: request.range_end.clone(),
+            count: total.saturating_sub(page.len() as u64),
+        });
+        Ok(())
     }
 }
 
@@ -199,9 +227,14 @@ impl Selection<'_> {
         }
     }
 
-    fn offer(&mut self, found: Found<'_>) -> Result<ControlFlow<()>> {
+    /// Whether no further key can change the answer.
+    fn is_full(&self) -> bool {
+        self.plan.walk_max.is_some_and(|max| self.picked.len() > max)
+    }
+
+    fn offer(&mut self, found: Found<'_>) -> Result<()> {
         if !self.plan.wants(found.kv())? {
-            return Ok(ControlFlow::Continue(()));
+            return Ok(());
         }
         let kv = self.plan.strip(found, &mut self.arena)?;
         let rank = match self.plan.sort {
@@ -209,11 +242,8 @@ impl Selection<'_> {
             Some((target, _)) => Rank::of(target, &kv)?,
         };
         self.picked.push(Picked { kv, rank });
-        if self.plan.walk_max.is_some_and(|max| self.picked.len() > max) {
-            return Ok(ControlFlow::Break(()));
-        }
         self.prune();
-        Ok(ControlFlow::Continue(()))
+        Ok(())
     }
 
     fn prune(&mut self) {

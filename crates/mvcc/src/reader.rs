@@ -1,7 +1,7 @@
 //! Finding versions: in the open group, in `current`, or in the history.
 
 use crate::counts::Counts;
-use crate::format::{LogRow, Row, version_key, version_prefix, version_revision};
+use crate::format::{LogRow, Row, version_key, version_revision};
 use crate::overlay::{Overlay, Versions};
 use crate::page_counts::PageCounts;
 use crate::{Error, Kv, Result};
@@ -313,7 +313,7 @@ impl<'a> History<'a> {
                 sub: i64::MAX,
             },
         );
-        let prefix_len = version_prefix(key).len();
+        let prefix_len = target.len() - RevisionKey::LEN;
         let mut versions = match self.versions.take() {
             Some((last, versions)) if last <= target => versions,
             _ => self

@@ -24,7 +24,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            chunk_keys: 256,
+            chunk_keys: 128,
             compaction_hash: false,
         }
     }
