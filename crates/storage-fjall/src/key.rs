@@ -19,8 +19,11 @@ pub fn plain(stored: &[u8]) -> &[u8] {
     stored.split_last().map_or(&[], |(_, key)| key)
 }
 
+/// Bounds of stored keys.
+type StoredBounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
 /// The bounds as stored; `None` if no key is within them.
-pub fn stored_bounds((low, high): (Bound<&[u8]>, Bound<&[u8]>)) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+pub fn stored_bounds((low, high): (Bound<&[u8]>, Bound<&[u8]>)) -> Option<StoredBounds> {
     // fjall panics at bounds that are upside down.
     let is_empty = match (low, high) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,

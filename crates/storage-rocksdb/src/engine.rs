@@ -34,9 +34,12 @@ struct Engine {
 /// A directory stays taken until the store and all of its snapshots are dropped, within this process by its path:
 /// one that was moved away still blocks its old place.
 pub fn open(path: &Path, options: Options) -> Result<Arc<dyn Backend>> {
-    check_directory(path)?;
+    let files_bytes = check_directory(path)?;
+    open_with(path, Setup::new(options, files_bytes))
+}
+
+fn open_with(path: &Path, setup: Setup) -> Result<Arc<dyn Backend>> {
     let is_new = !path.exists();
-    let setup = Setup::new(options);
     let store = setup.store();
     let rocks = DB::open_cf_descriptors(&store, path, setup.families()).map_err(|e| opening(path, e))?;
     if is_new {
@@ -54,19 +57,22 @@ pub fn open(path: &Path, options: Options) -> Result<Arc<dyn Backend>> {
 }
 
 /// Refuses a directory of something else: RocksDB would make itself at home among any files, and add our families to
-/// any database.
-fn check_directory(path: &Path) -> Result<()> {
+/// any database. Returns the bytes of all files.
+fn check_directory(path: &Path) -> Result<u64> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(e) => return Err(open_error(path, e)),
     };
+    let mut bytes = 0;
     for entry in entries {
-        let name = entry.map_err(|e| open_error(path, e))?.file_name();
+        let entry = entry.map_err(|e| open_error(path, e))?;
+        let name = entry.file_name();
         if !is_file_of_rocksdb(&name.to_string_lossy()) {
             let reason = format!("it holds {}, which is not of this store", name.display());
             return Err(open_error(path, reason));
         }
+        bytes += entry.metadata().map_err(|e| open_error(path, e))?.len();
     }
     if path.join("CURRENT").exists() {
         let found = DB::list_cf(&rocksdb::Options::default(), path).map_err(|e| opening(path, e))?;
@@ -81,7 +87,7 @@ fn check_directory(path: &Path) -> Result<()> {
             return Err(open_error(path, reason));
         }
     }
-    Ok(())
+    Ok(bytes)
 }
 
 fn is_file_of_rocksdb(name: &str) -> bool {
@@ -192,5 +198,32 @@ impl Snapshot for Held {
 
     fn scan(&self, family: Family, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Box<dyn Cursor + '_>> {
         Ok(Box::new(Range::new(self, family, bounds)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_with_and_without_partitions_are_read_together() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("store");
+        for (round, files_bytes) in [0, u64::MAX, 0].into_iter().enumerate() {
+            let store = open_with(&path, Setup::new(Options::default(), files_bytes)).unwrap();
+            let mut batch = Batch::new();
+            for n in (round as u32..30_000).step_by(3) {
+                batch.put(Family::Current, n.to_be_bytes().to_vec(), vec![round as u8; 100]);
+            }
+            store.write(batch).unwrap();
+            store.flush().unwrap();
+            for n in 0..30_000u32 {
+                let expected = (n as usize % 3 <= round).then(|| vec![(n % 3) as u8; 100]);
+                assert_eq!(
+                    store.get(Family::Current, &n.to_be_bytes()).unwrap().as_deref(),
+                    expected.as_deref()
+                );
+            }
+        }
     }
 }
