@@ -10,6 +10,7 @@ mod authorize;
 mod coverage;
 mod error;
 mod jwt;
+mod keys;
 mod manage;
 pub mod password;
 mod rows;
