@@ -41,7 +41,7 @@ pub enum Progress {
 pub struct Swept {
     /// Revision compacted to.
     pub revision: Revision,
-    /// Versions that the last step removed.
+    /// Versions removed, by all its steps in this process.
     pub removed: u64,
     /// etcd's hash of what was there before, where [`crate::Options::compaction_hash`] asks for it and no compaction
     /// before was left out or interrupted.
@@ -137,10 +137,12 @@ impl Store {
         batch.put(Family::Meta, SWEEP, sweep.encode());
         ground.backend.write(batch)?;
         ground.sweep = sweep;
+        ground.removed += removed;
         self.shared.publish_sizes(&ground);
         if next.is_some() {
             return Ok(Progress::More { removed });
         }
+        let removed = std::mem::take(&mut ground.removed);
         let hash = self.shared.hashes.finish(target);
         let satisfied = ground.take_satisfied();
         drop(ground);

@@ -54,6 +54,8 @@ pub(crate) struct Ground {
     pub sweep: Sweep,
     /// Changes with the backend, so that work begun on another one is not finished on this.
     pub epoch: u64,
+    /// Versions that the compaction under way has removed in this process.
+    pub removed: u64,
     pub waiters: Vec<Waiter>,
 }
 
@@ -178,6 +180,7 @@ impl Ground {
             head,
             sweep,
             epoch: 0,
+            removed: 0,
             waiters: Vec::new(),
         };
         Ok((ground, view))

@@ -187,7 +187,7 @@ fn sweep(fixture: &Fixture, rest: &str) -> String {
         Progress::Finished(swept) => {
             let hash = swept.hash.map_or("none".into(), |hash| hash.hash.to_string());
             format!(
-                "removed {}, compaction to {} is done, hash {hash}",
+                "removed {} in all, compaction to {} is done, hash {hash}",
                 swept.removed, swept.revision
             )
         }
