@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use tokio::sync::{Notify, oneshot, watch};
 use wal::{Recovered, Wal};
 
-/// Applied entries between two checks whether a lag of the log's release, in bytes: see the engine's options.
-const MIN_RETAINED_BYTES: u64 = 64 << 20;
+/// Bytes of applied entries that are kept in memory for followers that lag, at most.
+const RETAINED_BYTES_MAX: u64 = 64 << 20;
 
 /// What every segment of the raft log begins with: etcd's `Metadata`.
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -87,6 +87,8 @@ impl Core {
         let engine = Engine::start(raft_engine::Start {
             options: engine_options(&core, &layout, reports),
             bootstrap: log.bootstrap,
+            wal: log.wal,
+            recovered: Some(log.recovered),
             machine: Box::new(replica),
             transport: core.options.transport.clone(),
         })
@@ -284,7 +286,7 @@ fn engine_options(core: &Arc<Core>, layout: &Layout, reports: Arc<Reports>) -> r
         initial_election_tick_advance: options.initial_election_tick_advance,
         snapshot_count: options.snapshot_count,
         log_retain_entries: options.snapshot_catchup_entries,
-        log_retain_bytes: MIN_RETAINED_BYTES,
+        log_retain_bytes: RETAINED_BYTES_MAX,
         request_timeout: core.request_timeout(),
         observer: reports,
         on_fault: Arc::new(on_fault),
