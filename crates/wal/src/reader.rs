@@ -70,9 +70,13 @@ impl Reader {
 }
 
 fn read(segment: &Segment, start: u64, offsets: &[u64], first: u64, bytes_max: u64) -> Result<Vec<Entry>> {
+    let file_bytes = segment
+        .file
+        .size()
+        .map_err(|source| Error::io("measure", &segment.name, source))?;
     let mut window = Window {
-        file: &*segment.file,
-        name: &segment.name,
+        segment,
+        file_bytes,
         start,
         bytes: Vec::new(),
     };

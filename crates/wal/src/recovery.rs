@@ -128,8 +128,11 @@ pub(crate) fn replay(dir: &dyn Dir) -> Result<Option<Replay>> {
     }))
 }
 
+/// Segments' numbers and names.
+type Numbered = Vec<(u64, String)>;
+
 /// The names of the newest segments without a gap in their numbers, oldest first, and those before the gap.
-fn names(dir: &dyn Dir) -> Result<(Vec<(u64, String)>, Vec<String>)> {
+fn names(dir: &dyn Dir) -> Result<(Numbered, Vec<String>)> {
     let names = dir
         .list()
         .map_err(|source| Error::io("list", dir.path(), source))?;

@@ -389,18 +389,17 @@ impl Wal {
             Record::Entry { data, .. } | Record::State(data) => data.len() as u64 + FRAME_BYTES_MAX,
         };
         self.make_room(group.iter().map(bytes).sum())?;
-        let index = self.index.clone();
-        let mut index = index.write();
+        self.placed.clear();
         for record in group {
             match *record {
                 Record::Entry {
                     kind,
-                    index: number,
+                    index,
                     term,
                     data,
                 } => {
-                    index.push_entry(number, self.encoder.offset());
-                    encode_entry_head(&mut self.scratch, kind, number, term, data.len());
+                    self.placed.push((index, self.encoder.offset()));
+                    encode_entry_head(&mut self.scratch, kind, index, term, data.len());
                     self.encoder.push(Kind::Entry, &self.scratch, data);
                 }
                 Record::State(state) => {

@@ -109,9 +109,8 @@ impl MemoryDir {
         state.trace.push(trace);
     }
 
-    fn handle(&self, name: &str, inode: Arc<Inode>) -> Arc<dyn File> {
+    fn handle(&self, inode: Arc<Inode>) -> Arc<dyn File> {
         Arc::new(MemoryFile {
-            name: name.to_owned(),
             inode,
             state: self.state.clone(),
         })
@@ -169,7 +168,7 @@ impl Dir for MemoryDir {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        Ok(self.handle(name, self.find(name)?))
+        Ok(self.handle(self.find(name)?))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
@@ -178,7 +177,7 @@ impl Dir for MemoryDir {
             Change::Create(name.to_owned(), inode.clone()),
             format!("create {name}"),
         );
-        Ok(self.handle(name, inode))
+        Ok(self.handle(inode))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -206,15 +205,19 @@ impl Dir for MemoryDir {
 }
 
 struct MemoryFile {
-    /// As it was when opened: for the trace, where files are told apart before they get their final names.
-    name: String,
     inode: Arc<Inode>,
     state: Arc<Mutex<State>>,
 }
 
 impl MemoryFile {
-    fn trace(&self, line: String) {
-        self.state.lock().trace.push(line);
+    fn trace(&self, line: impl FnOnce(&str) -> String) {
+        let mut state = self.state.lock();
+        let name = state
+            .names
+            .iter()
+            .find(|(_, inode)| Arc::ptr_eq(inode, &self.inode));
+        let line = line(name.map_or("a removed file", |(name, _)| name));
+        state.trace.push(line);
     }
 }
 
@@ -242,13 +245,13 @@ impl File for MemoryFile {
             }
             content.now[start..start + buf.len()].copy_from_slice(buf);
         }
-        self.trace(format!("write {} at {offset}: {} bytes", self.name, buf.len()));
+        self.trace(|name| format!("write {name} at {offset}: {} bytes", buf.len()));
         Ok(())
     }
 
     fn fill(&self, bytes: u64) -> io::Result<()> {
         self.inode.0.lock().now = vec![0; bytes as usize];
-        self.trace(format!("fill {} with {bytes} zeros", self.name));
+        self.trace(|name| format!("fill {name} with {bytes} zeros"));
         Ok(())
     }
 
@@ -257,7 +260,7 @@ impl File for MemoryFile {
             let mut content = self.inode.0.lock();
             content.synced = content.now.clone();
         }
-        self.trace(format!("sync {}", self.name));
+        self.trace(|name| format!("sync {name}"));
         Ok(())
     }
 }
