@@ -1,10 +1,9 @@
 //! One connection: which of its requests are calls and which are plain HTTP.
 
 use crate::body::{ResponseBody, Source};
-use crate::caller::CertificateName;
 use crate::core::Core;
 use crate::rpc::{self, ClientVersion};
-use crate::socket::Traffic;
+use crate::socket::{ClientCertificate, Traffic};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -14,33 +13,27 @@ use std::sync::Arc;
 pub(crate) struct Connection {
     pub core: Arc<Core>,
     pub traffic: Traffic,
-    pub certificate: Option<CertificateName>,
-    pub secure: bool,
+    /// What the handshake found out; `None` for plain text.
+    pub certificate: Option<ClientCertificate>,
     client: ClientVersion,
 }
 
 impl Connection {
-    pub fn new(
-        core: Arc<Core>,
-        traffic: Traffic,
-        secure: bool,
-        certificate: Option<CertificateName>,
-    ) -> Connection {
+    pub fn new(core: Arc<Core>, traffic: Traffic, certificate: Option<ClientCertificate>) -> Connection {
         Connection {
             core,
             traffic,
             certificate,
-            secure,
             client: ClientVersion::default(),
         }
     }
 
     /// Answers a request.
     pub async fn answer(&self, mut request: Request<Incoming>) -> Response<ResponseBody> {
-        if let Some(certificate) = &self.certificate
+        if let Some(name) = self.certificate.as_ref().and_then(|certificate| certificate.name.as_ref())
             && self.core.shared.options.certificate_users
         {
-            request.extensions_mut().insert(certificate.clone());
+            request.extensions_mut().insert(name.clone());
         }
         match (is_call(request.headers()), self.traffic) {
             (true, Traffic::All | Traffic::Grpc) => {

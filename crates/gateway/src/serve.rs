@@ -4,13 +4,12 @@
 //! (SO_REUSEPORT), but it goes by a hash of addresses: etcd's clients are few and stay for long, and with ten of them
 //! one thread of four would now and then serve none.
 
-use crate::caller::CertificateName;
 use crate::core::Core;
 use crate::metrics::{Counters, Metrics};
 use crate::options::Options;
 use crate::route::Connection;
 use crate::shared::{Phase, Shared};
-use crate::socket::{Accepted, Listener, Secure, Socket, Traffic, certificate_name};
+use crate::socket::{Accepted, ClientCertificate, Handshake, Listener, Socket, Traffic};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -145,7 +144,7 @@ struct Place {
 struct Arrival {
     socket: Accepted,
     traffic: Traffic,
-    secure: Option<Arc<dyn Secure>>,
+    handshake: Handshake,
     open: Open,
 }
 
@@ -206,7 +205,7 @@ async fn accept(listener: Listener, places: Arc<Vec<Place>>) {
         let arrival = Arrival {
             socket,
             traffic: listener.traffic,
-            secure: listener.secure.clone(),
+            handshake: listener.handshake.clone(),
             open: Open::count(&place.open),
         };
         if place.sender.send(arrival).await.is_err() {
@@ -255,9 +254,8 @@ impl Thread {
 /// Serves one connection to its end.
 async fn connection(core: Arc<Core>, arrival: Arrival) {
     let _open = arrival.open;
-    let is_secure = arrival.secure.is_some();
-    let (socket, certificate) = match secured(arrival.socket, arrival.secure).await {
-        Ok(secured) => secured,
+    let (socket, certificate) = match begin(arrival.socket, arrival.handshake).await {
+        Ok(begun) => begun,
         Err(error) => {
             tracing::warn!(%error, "rejected connection on client endpoint");
             return;
@@ -265,7 +263,7 @@ async fn connection(core: Arc<Core>, arrival: Arrival) {
     };
     let mut phase = core.shared.phase.clone();
     let builder = builder(&core.shared.options);
-    let connection = Arc::new(Connection::new(core, arrival.traffic, is_secure, certificate));
+    let connection = Arc::new(Connection::new(core, arrival.traffic, certificate));
     let service = service_fn(move |request| {
         let connection = Arc::clone(&connection);
         async move { Ok::<_, Infallible>(connection.answer(request).await) }
@@ -283,17 +281,9 @@ async fn connection(core: Arc<Core>, arrival: Arrival) {
     }
 }
 
-async fn secured(
-    socket: Accepted,
-    secure: Option<Arc<dyn Secure>>,
-) -> io::Result<(Socket, Option<CertificateName>)> {
+async fn begin(socket: Accepted, handshake: Handshake) -> io::Result<(Socket, Option<ClientCertificate>)> {
     let socket = socket.into_socket()?;
-    let Some(secure) = secure else {
-        return Ok((socket, None));
-    };
-    let secured = tokio::time::timeout(HANDSHAKE_TIMEOUT, secure.handshake(socket)).await??;
-    let certificate = certificate_name(&secured);
-    Ok((Socket::Secured(secured.stream), certificate))
+    tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake.perform(socket)).await?
 }
 
 fn builder(options: &Options) -> auto::Builder<TokioExecutor> {

@@ -26,7 +26,18 @@ pub enum Traffic {
 pub struct Listener {
     pub(crate) socket: Accept,
     pub(crate) traffic: Traffic,
-    pub(crate) secure: Option<Arc<dyn Secure>>,
+    pub(crate) handshake: Handshake,
+}
+
+/// How connections of a listener begin.
+#[derive(Clone)]
+pub(crate) enum Handshake {
+    /// At once.
+    None,
+    /// With TLS.
+    Required(Arc<dyn Secure>),
+    /// With TLS if the first byte says so: an http and an https URL of one port.
+    Optional(Arc<dyn Secure>),
 }
 
 /// A bound socket.
@@ -44,7 +55,7 @@ impl Listener {
         Listener {
             socket,
             traffic,
-            secure: None,
+            handshake: Handshake::None,
         }
     }
 
@@ -53,7 +64,17 @@ impl Listener {
         Listener {
             socket,
             traffic,
-            secure: Some(secure),
+            handshake: Handshake::Required(secure),
+        }
+    }
+
+    /// Serves plain connections and those that begin with a handshake, as each client likes. Unix sockets are served
+    /// without.
+    pub fn either(socket: Accept, traffic: Traffic, secure: Arc<dyn Secure>) -> Listener {
+        Listener {
+            socket,
+            traffic,
+            handshake: Handshake::Optional(secure),
         }
     }
 }
@@ -120,13 +141,36 @@ impl Accepted {
     }
 }
 
-/// The certificate name of an encrypted connection, as its requests carry it.
-pub(crate) fn certificate_name(secured: &Secured) -> Option<CertificateName> {
-    secured
-        .common_name
-        .as_deref()
-        .filter(|name| !name.is_empty())
-        .map(|name| CertificateName(name.into()))
+/// First byte of a TLS handshake. HTTP begins with a letter.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+impl Handshake {
+    /// The connection as its client wants it, and what is known of the client by then. `None` for plain text.
+    pub async fn perform(self, socket: Socket) -> io::Result<(Socket, Option<ClientCertificate>)> {
+        let secure = match self {
+            Handshake::None => return Ok((socket, None)),
+            Handshake::Required(secure) => secure,
+            Handshake::Optional(secure) => {
+                let mut first = [0];
+                match &socket {
+                    Socket::Tcp(stream) if stream.peek(&mut first).await? == 1 && first[0] == TLS_HANDSHAKE => secure,
+                    _ => return Ok((socket, None)),
+                }
+            }
+        };
+        let secured = secure.handshake(socket).await?;
+        let name = secured.common_name.filter(|name| !name.is_empty());
+        let certificate = ClientCertificate {
+            name: name.map(|name| CertificateName(name.into())),
+        };
+        Ok((Socket::Secured(secured.stream), Some(certificate)))
+    }
+}
+
+/// What a handshake found out.
+pub(crate) struct ClientCertificate {
+    /// The common name of a verified certificate.
+    pub name: Option<CertificateName>,
 }
 
 macro_rules! each {

@@ -27,15 +27,17 @@ pub(super) fn rename<B>(request: &mut Request<B>) {
 /// Refuses hosts that are not ours, and certificates where they would mislead.
 pub(super) fn check<B>(connection: &Connection, request: &Request<B>) -> Result<(), Response<ResponseBody>> {
     let shared = &connection.core.shared;
-    if !connection.secure {
+    let Some(certificate) = &connection.certificate else {
         let host = host(request);
-        if !is_listed(&shared.options.hosts, host) {
-            tracing::warn!(host, "rejecting HTTP request to prevent DNS rebinding attacks");
-            return Err(super::text(StatusCode::MISDIRECTED_REQUEST, unknown_host(host)));
+        if is_listed(&shared.options.hosts, host) {
+            return Ok(());
         }
-    } else if shared.options.certificate_users
+        tracing::warn!(host, "rejecting HTTP request to prevent DNS rebinding attacks");
+        return Err(super::text(StatusCode::MISDIRECTED_REQUEST, unknown_host(host)));
+    };
+    if shared.options.certificate_users
         && shared.options.json
-        && connection.certificate.is_some()
+        && certificate.name.is_some()
         && request.uri().path().starts_with("/v3/")
         && shared.node.rules().is_enabled()
     {

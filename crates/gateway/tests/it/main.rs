@@ -1,0 +1,14 @@
+//! The gateway in front of a real node of one member, driven by generated clients and by the `etcd-client` crate.
+
+mod auth;
+mod cluster;
+mod drain;
+mod http;
+mod json;
+mod kv;
+mod lease;
+mod maintenance;
+mod queue;
+mod rules;
+mod support;
+mod watch;
