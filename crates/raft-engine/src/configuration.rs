@@ -293,7 +293,7 @@ impl Change {
     }
 
     /// Reads the data of an entry of `kind` back.
-    pub(crate) fn decode(kind: u8, data: Bytes) -> Result<Self, Malformed> {
+    pub fn decode(kind: u8, data: Bytes) -> Result<Self, &'static str> {
         let mut change = Self::default();
         let mut fields = Fields::new(data);
         if kind == crate::CONF_CHANGE {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ pub(crate) struct RaftLoop {
     transport: Arc<dyn Transport>,
     made: Arc<Made>,
     checkpoints: HashMap<u64, Checkpoint>,
+    /// Followers that are being sent a snapshot, each with what dies when the transport lets go of it.
+    sending: HashMap<u64, Weak<()>>,
     /// Directories of received snapshots, by the number the core knows them under.
     files: HashMap<u64, PathBuf>,
     readers: HashMap<u64, Vec<Reader>>,
@@ -47,6 +49,7 @@ impl RaftLoop {
             transport,
             made,
             checkpoints: HashMap::new(),
+            sending: HashMap::new(),
             files: HashMap::new(),
             readers: HashMap::new(),
             transfers: HashMap::new(),
@@ -102,7 +105,15 @@ impl RaftLoop {
             options.observer.disk_stalled(stalled);
             self.event(Event::DiskStalled(stalled))?;
         }
+        self.forget_lost_snapshots()?;
         self.event(Event::Tick)
+    }
+
+    /// Raft waits for the report on a snapshot for ever. A transport that let go of one without a report has failed.
+    fn forget_lost_snapshots(&mut self) -> Result<(), Fault> {
+        let lost = self.sending.extract_if(|_, watch| watch.strong_count() == 0);
+        let lost: Vec<u64> = lost.map(|(to, _)| to).collect();
+        lost.into_iter().try_for_each(|to| self.event(Event::SnapshotSent { to, ok: false }))
     }
 
     fn publish(&mut self, time: Instant) {
@@ -137,6 +148,9 @@ impl RaftLoop {
             self.event(Event::Durable(mail.durable))?;
         }
         for event in mail.events {
+            if let Event::SnapshotSent { to, .. } = event {
+                self.sending.remove(&to);
+            }
             if let Event::SnapshotMade { .. } = event
                 && let Some((token, checkpoint)) = self.made.lock().take()
             {
@@ -197,8 +211,9 @@ impl RaftLoop {
         for (message, token) in output.snapshots {
             match self.checkpoints.get(&token) {
                 Some(checkpoint) => {
-                    self.transport
-                        .send_snapshot(message.to(), message.encode(), checkpoint.clone());
+                    let (checkpoint, watch) = checkpoint.sending();
+                    self.sending.insert(message.to(), watch);
+                    self.transport.send_snapshot(message.to(), message.encode(), checkpoint);
                 }
                 None => self.event(Event::SnapshotSent {
                     to: message.to(),

@@ -1,7 +1,7 @@
 //! How messages leave.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
@@ -15,7 +15,7 @@ pub trait Transport: Send + Sync + 'static {
     /// Starts sending a snapshot: the files of `checkpoint`, then `message`, which the receiver hands to
     /// [`Handle::install_snapshot`](crate::Handle::install_snapshot) with the directory it has put them in. How it
     /// went must be reported with [`Handle::report_snapshot`](crate::Handle::report_snapshot). Keep `checkpoint`
-    /// until then: the files go when its last clone is dropped.
+    /// until then: the files go when its last clone is dropped, and a clone dropped without a report counts as failed.
     fn send_snapshot(&self, to: u64, message: Bytes, checkpoint: Checkpoint);
 }
 
@@ -23,6 +23,8 @@ pub trait Transport: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     files: Arc<Files>,
+    /// Shared by the clones that belong to one sending, so that the engine notices when the last is gone.
+    _sending: Arc<()>,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,15 @@ impl Checkpoint {
     pub(crate) fn new(path: std::path::PathBuf, index: u64, term: u64) -> Self {
         Self {
             files: Arc::new(Files { path, index, term }),
+            _sending: Arc::new(()),
         }
+    }
+
+    /// A clone to send, and what dies with the last clone of it.
+    pub(crate) fn sending(&self) -> (Self, Weak<()>) {
+        let sending = Arc::new(());
+        let watch = Arc::downgrade(&sending);
+        (Self { files: self.files.clone(), sending }, watch)
     }
 
     /// The directory.

@@ -217,7 +217,11 @@ impl Storage for Log {
     }
 
     fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<eraftpb::Snapshot> {
-        let usable = |made: &&Made| made.applied.index >= request_index.max(self.base.0).max(1);
+        // A member refuses a snapshot from before it was added: one that was made for another follower may be too old.
+        let usable = |made: &&Made| {
+            made.applied.index >= request_index.max(self.base.0).max(1)
+                && made.applied.configuration.contains(to)
+        };
         let Some(made) = self.snapshot.as_ref().filter(usable) else {
             self.wanted_by.borrow_mut().push(to);
             return Err(StorageError::SnapshotTemporarilyUnavailable.into());

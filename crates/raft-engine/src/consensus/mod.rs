@@ -437,12 +437,15 @@ impl Core {
     }
 
     fn applied(&mut self, index: u64, changes: Vec<AppliedChange>) -> Result<(), Broken> {
+        // Raft takes over a snapshot's configuration as soon as it accepts the snapshot. Changes before it, which were
+        // still with the state machine then, are contained in that already.
+        let contained = self.raw.raft.raft_log.first_index() - 1;
         for AppliedChange {
             index,
             change,
             verdict,
             configuration,
-        } in changes
+        } in changes.into_iter().filter(|change| change.index > contained)
         {
             if verdict == Verdict::Accepted
                 && let Some(raft_change) = change.to_raft()
