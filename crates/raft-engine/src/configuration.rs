@@ -327,7 +327,7 @@ impl Change {
         Ok(change)
     }
 
-    fn leaves_joint(&self) -> bool {
+    pub(crate) fn leaves_joint(&self) -> bool {
         self.steps.is_empty() && self.transition == Transition::Auto
     }
 

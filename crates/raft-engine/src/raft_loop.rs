@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -113,7 +113,8 @@ impl RaftLoop {
     fn forget_lost_snapshots(&mut self) -> Result<(), Fault> {
         let lost = self.sending.extract_if(|_, watch| watch.strong_count() == 0);
         let lost: Vec<u64> = lost.map(|(to, _)| to).collect();
-        lost.into_iter().try_for_each(|to| self.event(Event::SnapshotSent { to, ok: false }))
+        lost.into_iter()
+            .try_for_each(|to| self.event(Event::SnapshotSent { to, ok: false }))
     }
 
     fn publish(&mut self, time: Instant) {
@@ -213,7 +214,8 @@ impl RaftLoop {
                 Some(checkpoint) => {
                     let (checkpoint, watch) = checkpoint.sending();
                     self.sending.insert(message.to(), watch);
-                    self.transport.send_snapshot(message.to(), message.encode(), checkpoint);
+                    self.transport
+                        .send_snapshot(message.to(), message.encode(), checkpoint);
                 }
                 None => self.event(Event::SnapshotSent {
                     to: message.to(),

@@ -47,7 +47,13 @@ impl Checkpoint {
     pub(crate) fn sending(&self) -> (Self, Weak<()>) {
         let sending = Arc::new(());
         let watch = Arc::downgrade(&sending);
-        (Self { files: self.files.clone(), sending }, watch)
+        (
+            Self {
+                files: self.files.clone(),
+                _sending: sending,
+            },
+            watch,
+        )
     }
 
     /// The directory.

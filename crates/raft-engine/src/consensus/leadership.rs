@@ -155,7 +155,7 @@ impl Core {
         {
             let mut entry = raft::eraftpb::Entry::default();
             entry.set_entry_type(raft::eraftpb::EntryType::EntryConfChangeV2);
-            self.propose(vec![entry]);
+            self.append_change(entry);
         }
     }
 

@@ -390,13 +390,38 @@ impl Core {
             let batch = self.proposals.next_batch(room);
             self.propose(batch);
         }
-        // A leader takes one change at a time and silently replaces further ones by empty entries.
         if self.proposals.has_change()
             && self.room_for_proposals().is_some()
             && !(self.is_leader() && self.raw.raft.has_pending_conf())
             && let Some(entry) = self.proposals.next_change()
         {
-            self.propose(vec![entry]);
+            if self.is_leader() {
+                self.append_change(entry);
+            } else {
+                self.propose(vec![entry]);
+            }
+        }
+    }
+
+    /// What raft does with a proposed change on the leader, except that raft cannot read all changes: its numbers for
+    /// the kinds of change are not etcd's, which the log has. At most one change may be in the log unapplied.
+    fn append_change(&mut self, entry: raft::eraftpb::Entry) {
+        let raft = &mut self.raw.raft;
+        let Ok(change) = Change::decode(entry.get_entry_type() as u8, entry.data.clone()) else {
+            return;
+        };
+        let joint = configuration::from_raft(&raft.prs().conf().to_conf_state()).is_joint();
+        if joint != change.leaves_joint() {
+            tracing::info!(
+                ?change,
+                joint,
+                "dropped a configuration change that does not fit the configuration"
+            );
+            return;
+        }
+        raft.pending_conf_index = raft.raft_log.last_index() + 1;
+        if raft.append_entry(&mut [entry]) {
+            raft.bcast_append();
         }
     }
 

@@ -326,7 +326,10 @@ fn run(seed: u64) -> Promises {
 #[test]
 fn members_agree_whatever_the_network_and_the_disks_do() {
     let mut sum = [0; 5];
-    let seeds = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(300);
+    let seeds = std::env::var("SEEDS")
+        .ok()
+        .and_then(|seeds| seeds.parse().ok())
+        .unwrap_or(300);
     for seed in 0..seeds {
         let promises = run(seed);
         let counts = [
