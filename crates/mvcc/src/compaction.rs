@@ -7,17 +7,17 @@
 //!
 //! The walk goes in steps. Each writes its removals and where it stands in one batch, after what the writer has
 //! committed and before what it commits next, so a crash loses whole steps, which are then done again. The writer and
-//! a step can only meet at the row of a key in `current`: the step looks at it again while it holds the lock, and
-//! leaves it if it is no longer the mark that it came for. What the open group does to the key is written later and
-//! prevails.
+//! a step can only meet at the mark of a deletion in `current`, when a put supersedes it, which moves the deletion to
+//! `versions`. If the put is committed when the step gets the lock, the step removes the deletion from there. If it is
+//! in the open group, the step removes the mark, and the writer sees when it gets the lock that the deletion is gone.
 
 use crate::format::{Fields, LogRow, Row, log_revision, version_key};
 use crate::hash;
 use crate::meta::{Job, SWEEP, Sweep};
-use crate::store::{Ground, Waiter};
 use crate::{HashKv, Result, Sizes, Store, View};
 use bytes::Bytes;
 use model::{EventKind, Revision, RevisionKey};
+use parking_lot::Mutex;
 use std::ops::Bound;
 use std::sync::Arc;
 use storage::{Batch, Family, Snapshot};
@@ -66,29 +66,30 @@ impl Store {
 
     /// Whether there is something for [`Store::compaction_step`] to do.
     pub fn compaction_pending(&self) -> bool {
-        self.shared.ground.lock().is_compaction_pending()
+        self.swept() < self.shared.view.load().compacted
     }
 
     /// Up to which revision the versions that a compaction made obsolete are removed.
     pub fn swept(&self) -> Revision {
-        self.shared.ground.lock().sweep.finished
+        self.shared.swept()
     }
 
     /// Calls `then` once everything that a compaction to `revision` made obsolete is removed; at once if it is. Called
     /// on the thread that runs the compaction, so it must not block. Dropped uncalled with the store.
     pub fn when_swept(&self, revision: Revision, then: Box<dyn FnOnce() + Send>) {
-        let mut ground = self.shared.ground.lock();
-        if ground.sweep.finished < revision {
-            ground.waiters.push(Waiter { revision, then });
+        let mut waiting = self.shared.waiters.0.lock();
+        // Whoever moves it on looks for waiters afterwards, and must wait for the lock.
+        if self.swept() < revision {
+            waiting.push((revision, then));
             return;
         }
-        drop(ground);
+        drop(waiting);
         then();
     }
 
     fn task(&self) -> Option<Task> {
         let ground = self.shared.ground.lock();
-        if !ground.is_compaction_pending() {
+        if ground.sweep.finished >= ground.head.compacted {
             return None;
         }
         let finished = ground.sweep.finished;
@@ -126,6 +127,8 @@ impl Store {
         for (key, at) in marks {
             if now.revision == task.view.revision || is_mark(&*now.snapshot, &key, at)? {
                 batch.delete(Family::Current, key);
+            } else {
+                batch.delete(Family::Versions, version_key(&key, at));
             }
         }
         let target = task.job.target;
@@ -138,17 +141,14 @@ impl Store {
         ground.backend.write(batch)?;
         ground.sweep = sweep;
         ground.removed += removed;
-        self.shared.publish_sizes(&ground);
+        self.shared.publish(&ground);
         if next.is_some() {
             return Ok(Progress::More { removed });
         }
         let removed = std::mem::take(&mut ground.removed);
         let hash = self.shared.hashes.finish(target);
-        let satisfied = ground.take_satisfied();
         drop(ground);
-        for waiter in satisfied {
-            (waiter.then)();
-        }
+        self.shared.waiters.tell(target);
         Ok(Progress::Finished(Swept {
             revision: target,
             removed,
@@ -157,9 +157,23 @@ impl Store {
     }
 }
 
-impl Ground {
-    fn is_compaction_pending(&self) -> bool {
-        self.sweep.finished < self.head.compacted
+/// Those who want to know when a compaction has removed everything.
+#[derive(Default)]
+pub(crate) struct Waiters(Mutex<Vec<(Revision, Then)>>);
+
+type Then = Box<dyn FnOnce() + Send>;
+
+impl Waiters {
+    /// Everything up to `swept` is removed.
+    pub fn tell(&self, swept: Revision) {
+        let satisfied: Vec<_> = self
+            .0
+            .lock()
+            .extract_if(.., |(revision, _)| *revision <= swept)
+            .collect();
+        for (_, then) in satisfied {
+            then();
+        }
     }
 }
 
@@ -177,7 +191,7 @@ struct Task {
 /// What a step removes.
 struct Removals {
     batch: Batch,
-    /// Rows of `current` to remove, if they still are the mark of this deletion.
+    /// Rows of `current` to remove, if they still are the mark of this deletion; otherwise it is in `versions`.
     marks: Vec<(Bytes, RevisionKey)>,
     /// Where the next step begins; `None` at the end.
     next: Option<RevisionKey>,
@@ -217,21 +231,25 @@ impl Removals {
             let key = Fields::parse(row.kv)?.key;
             // What the records at `finished` replaced went with the last compaction.
             if let Some(replaced) = replaced.filter(|_| at.main > finished) {
-                removals.version(key, replaced.at, replaced.kv_len);
+                removals.log_row(replaced.at, replaced.kv_len);
+                removals
+                    .batch
+                    .delete(Family::Versions, version_key(key, replaced.at));
             }
             if row.kind == EventKind::Delete && at.main < job.target {
-                removals.version(key, at, row.kv.len() as u64);
+                removals.log_row(at, row.kv.len() as u64);
                 if is_mark(snapshot, key, at)? {
                     removals.marks.push((Bytes::copy_from_slice(key), at));
+                } else {
+                    removals.batch.delete(Family::Versions, version_key(key, at));
                 }
             }
         }
         Ok(removals)
     }
 
-    fn version(&mut self, key: &[u8], at: RevisionKey, kv_len: u64) {
+    fn log_row(&mut self, at: RevisionKey, kv_len: u64) {
         self.batch.delete(Family::Log, at.encode().to_vec());
-        self.batch.delete(Family::Versions, version_key(key, at));
         self.removed += 1;
         self.bytes += Sizes::of_version(kv_len);
     }

@@ -1,9 +1,9 @@
 //! Bytes of the stored rows. Format version 1; docs/formats.md tells the same to people who read files.
 //!
 //! ```text
-//! current   user key                         -> KeyValue, mark
+//! current   user key                         -> KeyValue, mark: the newest version
 //! log       main (8), sub (8)                -> replaced, Event, mark
-//! versions  escaped user key, !main, !sub    -> 0 put | 1 delete
+//! versions  escaped user key, !main, !sub    -> 0 put | 1 delete: all versions but the newest
 //! counts    'f', first key of the chunk      -> number of living keys (8)
 //! meta      "mvcc/head"                      -> format (1), revision, compacted, previous, written, allocated (8 each)
 //! meta      "mvcc/sweep"                     -> finished, target, next main, next sub, reclaimed (8 each)
@@ -27,6 +27,15 @@ use prost::encoding::{encode_varint, encoded_len_varint};
 const DELETE: u8 = 0x80;
 const SUB_WIDE: u8 = 0x7f;
 
+/// What a change takes out of `current`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Superseded {
+    /// A living version.
+    Version(Replaced),
+    /// The mark of a deletion.
+    Mark(RevisionKey),
+}
+
 /// A living version that a change made obsolete.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Replaced {
@@ -39,6 +48,7 @@ pub(crate) struct Replaced {
 pub(crate) struct Record {
     pub log_key: Bytes,
     pub log: Bytes,
+    /// Key in `versions` of what was superseded; empty for nothing.
     pub version_key: Bytes,
     /// Row of `current`: KeyValue and mark.
     pub row: Bytes,
@@ -63,7 +73,7 @@ impl Record {
     pub fn encode(
         kind: EventKind,
         at: RevisionKey,
-        replaced: Option<Replaced>,
+        superseded: Option<Superseded>,
         fields: &Fields<'_>,
     ) -> Record {
         let Fields {
@@ -74,7 +84,12 @@ impl Record {
             value,
             lease,
         } = *fields;
-        let version_len = escaped_len(key) + RevisionKey::LEN;
+        let (superseded_at, replaced) = match superseded {
+            None => (None, None),
+            Some(Superseded::Mark(at)) => (Some(at), None),
+            Some(Superseded::Version(replaced)) => (Some(replaced.at), Some(replaced)),
+        };
+        let version_len = superseded_at.map_or(0, |_| escaped_len(key) + RevisionKey::LEN);
         let kv_len = key_value_len(key, create, modified, version, value, lease);
         let replaced_len = match replaced {
             None => 1,
@@ -91,8 +106,10 @@ impl Record {
         let mut out =
             BytesMut::with_capacity(RevisionKey::LEN + version_len + replaced_len + event_len + mark_len);
         out.put_slice(&at.encode());
-        put_escaped(&mut out, key);
-        put_inverted(&mut out, at);
+        if let Some(at) = superseded_at {
+            put_escaped(&mut out, key);
+            put_inverted(&mut out, at);
+        }
         let log_start = out.len();
         match replaced {
             None => out.put_u8(0),
@@ -443,6 +460,7 @@ mod tests {
 
     #[test]
     fn one_buffer_holds_every_row_of_a_change() {
+        let mark = Superseded::Mark(at(700, 130));
         for (kind, sub, replaced) in [
             (EventKind::Put, 0, None),
             (
@@ -471,16 +489,21 @@ mod tests {
                 value: b"value",
                 lease: -7,
             };
-            let record = Record::encode(kind, at(900, sub), replaced, &fields);
+            let superseded = replaced.map(Superseded::Version).or((sub == 0).then_some(mark));
+            let record = Record::encode(kind, at(900, sub), superseded, &fields);
             let row = Row::parse(&record.row).unwrap();
             assert_eq!((row.kind, row.at().unwrap()), (kind, at(900, sub)));
             assert_eq!(Fields::parse(row.kv).unwrap(), fields);
             assert_eq!(record.key, fields.key);
             assert_eq!(log_revision(&record.log_key).unwrap(), at(900, sub));
-            assert_eq!(
-                parse_version_key(&record.version_key).unwrap(),
-                (fields.key.to_vec(), at(900, sub))
-            );
+            match superseded {
+                None => assert!(record.version_key.is_empty()),
+                Some(_) => {
+                    let superseded_at = replaced.map_or(at(700, 130), |replaced| replaced.at);
+                    let version = parse_version_key(&record.version_key).unwrap();
+                    assert_eq!(version, (fields.key.to_vec(), superseded_at));
+                }
+            }
             let log = LogRow::parse(&record.log).unwrap();
             assert_eq!(
                 (log.replaced, log.row, log.event),
@@ -492,6 +515,34 @@ mod tests {
             let kv = mvccpb::KeyValue::decode(record.kv.clone()).unwrap();
             assert_eq!((kv.lease, &kv.value[..]), (-7, &b"value"[..]));
         }
+    }
+
+    #[test]
+    fn rows_are_as_formats_md_shows_them() {
+        let replaced = Replaced {
+            at: at(20, 0),
+            kv_len: 17,
+        };
+        let fields = Fields {
+            key: b"key",
+            create: 20,
+            modified: 300,
+            version: 2,
+            value: b"hi",
+            lease: 0,
+        };
+        let record = Record::encode(
+            EventKind::Put,
+            at(300, 3),
+            Some(Superseded::Version(replaced)),
+            &fields,
+        );
+        assert_eq!(record.log_key, &b"\0\0\0\0\0\0\x01\x2c\0\0\0\0\0\0\0\x03"[..]);
+        let version = b"key\0\x01\xff\xff\xff\xff\xff\xff\xff\xeb\xff\xff\xff\xff\xff\xff\xff\xff";
+        assert_eq!(record.version_key, &version[..]);
+        let row = b"\x0a\x03key\x10\x14\x18\xac\x02\x20\x02\x2a\x02hi\x03";
+        assert_eq!(record.row, &row[..]);
+        assert_eq!(record.log, [&b"\x14\0\x11\x12\x10"[..], row].concat());
     }
 
     #[test]
@@ -520,11 +571,11 @@ mod tests {
             value: b"value",
             lease: 1,
         };
-        let replaced = Some(Replaced {
+        let replaced = Superseded::Version(Replaced {
             at: at(3, 0),
             kv_len: 9,
         });
-        let record = Record::encode(EventKind::Delete, at(9, 200), replaced, &fields);
+        let record = Record::encode(EventKind::Delete, at(9, 200), Some(replaced), &fields);
         for cut in 0..record.log.len() {
             let _ = LogRow::parse(&record.log[..cut]);
             let _ = Row::parse(&record.log[..cut]).map(|row| row.at());

@@ -102,6 +102,12 @@ impl Head {
 }
 
 impl Sweep {
+    /// Whether this deletion is gone, with its mark in `current` if that still was there.
+    pub fn has_removed_delete(&self, at: RevisionKey) -> bool {
+        let by_job = |job: Job| at < job.next && at.main < job.target;
+        at.main < self.finished || self.job.is_some_and(by_job)
+    }
+
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(40);
         let job = self.job.unwrap_or(Job {

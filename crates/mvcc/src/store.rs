@@ -1,5 +1,6 @@
 //! The handle that readers and background work share.
 
+use crate::compaction::Waiters;
 use crate::counts::Counts;
 use crate::hash::Hashes;
 use crate::meta::{HEAD, Head, SWEEP, Sweep};
@@ -9,25 +10,17 @@ use arc_swap::ArcSwap;
 use model::Revision;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use storage::{Backend, Batch, Family};
 
 /// Numbers a user may tune.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Options {
-    /// Keys in a chunk of the counted index. Counting reads up to two chunks; smaller ones make more rows.
-    pub chunk_keys: u32,
+    /// Keys in a chunk of the counted index, which is in memory: counting reads a chunk or two, smaller ones take more
+    /// memory. `None` lets it grow with the store, from 32 to 512: 128 at a million keys.
+    pub chunk_keys: Option<u32>,
     /// Whether each compaction computes etcd's compaction hash, which costs a pass over all living keys.
     pub compaction_hash: bool,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            chunk_keys: 128,
-            compaction_hash: false,
-        }
-    }
 }
 
 /// The store: newest view, compaction, hashes, sizes. Every clone is the same store.
@@ -41,8 +34,10 @@ pub(crate) struct Shared {
     pub view: ArcSwap<View>,
     pub ground: Mutex<Ground>,
     pub hashes: Hashes,
+    pub waiters: Waiters,
     allocated: AtomicU64,
     in_use: AtomicU64,
+    swept: AtomicI64,
 }
 
 /// What is written to, and how far. Whoever writes rows of this crate holds its lock from the decision what to write
@@ -56,13 +51,6 @@ pub(crate) struct Ground {
     pub epoch: u64,
     /// Versions that the compaction under way has removed in this process.
     pub removed: u64,
-    pub waiters: Vec<Waiter>,
-}
-
-/// Somebody who wants to know when a compaction has removed everything.
-pub(crate) struct Waiter {
-    pub revision: Revision,
-    pub then: Box<dyn FnOnce() + Send>,
 }
 
 /// Sizes in bytes as etcd's database file would show them; see [`Store::sizes`].
@@ -106,11 +94,13 @@ impl Store {
             options,
             view: ArcSwap::from_pointee(view),
             hashes: Hashes::default(),
+            waiters: Waiters::default(),
             allocated: AtomicU64::new(0),
             in_use: AtomicU64::new(0),
+            swept: AtomicI64::new(0),
             ground: Mutex::new(ground),
         });
-        shared.publish_sizes(&shared.ground.lock());
+        shared.publish(&shared.ground.lock());
         let writer = Writer::new(shared.clone());
         Ok((Store { shared }, writer))
     }
@@ -141,16 +131,22 @@ impl Store {
             batch.put(Family::Meta, HEAD, head.encode());
             ground.backend.write(batch)?;
             ground.head = head;
-            self.shared.publish_sizes(&ground);
+            self.shared.publish(&ground);
         }
         Ok(())
     }
 }
 
 impl Shared {
-    pub fn publish_sizes(&self, ground: &Ground) {
+    /// Lets readers see how far the rows are, without a lock that a slow disk may hold.
+    pub fn publish(&self, ground: &Ground) {
         self.allocated.store(ground.head.allocated, Ordering::Relaxed);
         self.in_use.store(ground.in_use(), Ordering::Relaxed);
+        self.swept.store(ground.sweep.finished.0, Ordering::Release);
+    }
+
+    pub fn swept(&self) -> Revision {
+        Revision(self.swept.load(Ordering::Acquire))
     }
 }
 
@@ -181,7 +177,6 @@ impl Ground {
             sweep,
             epoch: 0,
             removed: 0,
-            waiters: Vec::new(),
         };
         Ok((ground, view))
     }
@@ -189,13 +184,5 @@ impl Ground {
     /// Bytes of all versions that are still there.
     pub fn in_use(&self) -> u64 {
         self.head.written.saturating_sub(self.sweep.reclaimed)
-    }
-
-    /// Those who wait for no more than what is removed.
-    pub fn take_satisfied(&mut self) -> Vec<Waiter> {
-        let finished = self.sweep.finished;
-        self.waiters
-            .extract_if(.., |waiter| waiter.revision <= finished)
-            .collect()
     }
 }

@@ -1,6 +1,6 @@
 //! One request being executed.
 
-use crate::format::{Fields, Record, Replaced, Row};
+use crate::format::{Fields, Record, Replaced, Row, Superseded};
 use crate::reader::{Arena, Order, Reader};
 use crate::{Change, Changes, Error, Kv, Read, Result, Writer, count};
 use bytes::Bytes;
@@ -17,8 +17,15 @@ pub struct Tx<'a> {
     changes: Vec<Change>,
 }
 
-/// The living version that a change replaces.
-struct Before {
+/// What `current` shows of a key before a change.
+enum Before {
+    Nothing,
+    /// It was deleted by this change.
+    Mark(RevisionKey),
+    Version(Version),
+}
+
+struct Version {
     kv: Kv,
     at: RevisionKey,
 }
@@ -59,8 +66,8 @@ impl<'a> Tx<'a> {
         self.ready()?;
         let before = self.before(key)?;
         let (create, version) = match &before {
-            Some(before) => (before.kv.create, before.kv.version + 1),
-            None => (self.revision.0, 1),
+            Before::Version(before) => (before.kv.create, before.kv.version + 1),
+            Before::Mark(_) | Before::Nothing => (self.revision.0, 1),
         };
         let fields = Fields {
             key,
@@ -70,68 +77,65 @@ impl<'a> Tx<'a> {
             value,
             lease,
         };
-        self.write(EventKind::Put, &fields, before.as_ref())?;
-        Ok(before.map(|before| before.kv))
+        self.write(EventKind::Put, &fields, &before)?;
+        Ok(before.into_kv())
     }
 
     fn write_deletes(&mut self, range: &KeyRange) -> Result<Vec<Kv>> {
         self.ready()?;
         let mut living = Vec::new();
         if let KeyRange::Single(key) = range {
-            living.extend(self.before(key)?);
+            living.push(self.before(key)?);
         } else {
             let mut arena = Arena::default();
             let reader = self.reader();
             reader.visit(range.bounds(), Order::Ascending, reader.revision, |_, found| {
                 let sub = found.sub;
-                living.push(Before::new(found.keep(&mut arena), sub)?);
+                living.push(Before::version(found.keep(&mut arena), sub)?);
                 Ok(ControlFlow::Continue(()))
             })?;
         }
         let mut deleted = Vec::with_capacity(living.len());
         for before in living {
+            let Before::Version(version) = &before else {
+                continue;
+            };
             let fields = Fields {
-                key: &before.kv.key,
+                key: &version.kv.key,
                 modified: self.revision.0,
                 ..Fields::default()
             };
-            self.write(EventKind::Delete, &fields, Some(&before))?;
-            deleted.push(before.kv);
+            self.write(EventKind::Delete, &fields, &before)?;
+            deleted.extend(before.into_kv());
         }
         Ok(deleted)
     }
 
-    fn before(&self, key: &[u8]) -> Result<Option<Before>> {
+    fn before(&self, key: &[u8]) -> Result<Before> {
         let Some(row) = self.reader().row(key)? else {
-            return Ok(None);
+            return Ok(Before::Nothing);
         };
         let parsed = Row::parse(&row)?;
-        if !parsed.is_live() {
-            return Ok(None);
+        if parsed.is_live() {
+            Before::version(row.slice_ref(parsed.kv), parsed.sub)
+        } else {
+            parsed.at().map(Before::Mark)
         }
-        Before::new(row.slice_ref(parsed.kv), parsed.sub).map(Some)
     }
 
-    fn write(&mut self, kind: EventKind, fields: &Fields<'_>, before: Option<&Before>) -> Result<()> {
+    fn write(&mut self, kind: EventKind, fields: &Fields<'_>, before: &Before) -> Result<()> {
         let at = RevisionKey {
             main: self.revision,
             sub: self.changes.len() as i64,
         };
-        let replaced = before.map(|before| Replaced {
-            at: before.at,
-            kv_len: before.kv.encoded.len() as u64,
-        });
-        let record = Record::encode(kind, at, replaced, fields);
-        let living = match (kind, before) {
-            (EventKind::Put, None) => 1,
-            (EventKind::Put, Some(_)) => 0,
-            (EventKind::Delete, _) => -1,
+        let superseded = before.superseded();
+        let record = Record::encode(kind, at, superseded, fields);
+        let prev_kv = match (self.changed_before(fields.key), before) {
+            (Some(change), _) => change.prev_kv.clone(),
+            (None, Before::Version(before)) => before.kv.encoded.clone(),
+            (None, Before::Mark(_) | Before::Nothing) => Bytes::new(),
         };
-        let prev_kv = match self.changed_before(fields.key) {
-            Some(change) => change.prev_kv.clone(),
-            None => before.map_or_else(Bytes::new, |before| before.kv.encoded.clone()),
-        };
-        let change = self.writer.add(kind, at, record, living, prev_kv)?;
+        let change = self.writer.add(kind, at, superseded, record, prev_kv)?;
         self.changes.push(change);
         Ok(())
     }
@@ -180,13 +184,31 @@ impl Drop for Tx<'_> {
 }
 
 impl Before {
-    fn new(kv: Bytes, sub: i64) -> Result<Before> {
+    fn version(kv: Bytes, sub: i64) -> Result<Before> {
         let kv = Kv::decode(kv)?;
         let at = RevisionKey {
             main: Revision(kv.modified),
             sub,
         };
-        Ok(Before { kv, at })
+        Ok(Before::Version(Version { kv, at }))
+    }
+
+    fn superseded(&self) -> Option<Superseded> {
+        match self {
+            Before::Nothing => None,
+            Before::Mark(at) => Some(Superseded::Mark(*at)),
+            Before::Version(version) => Some(Superseded::Version(Replaced {
+                at: version.at,
+                kv_len: version.kv.encoded.len() as u64,
+            })),
+        }
+    }
+
+    fn into_kv(self) -> Option<Kv> {
+        match self {
+            Before::Version(version) => Some(version.kv),
+            Before::Mark(_) | Before::Nothing => None,
+        }
     }
 }
 

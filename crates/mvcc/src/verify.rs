@@ -52,16 +52,17 @@ impl<'a> Verify<'a> {
             ));
         }
         let logged = self.log()?;
-        let versions = self.versions()?;
-        if logged != versions {
-            return damaged(format!("{logged} versions in log, {versions} in versions"));
+        let (superseded, newest) = (self.versions()?, self.current()?);
+        if logged != superseded + newest {
+            return damaged(format!(
+                "{logged} versions in log, {superseded} in versions, {newest} in current"
+            ));
         }
-        self.current()?;
         self.counts()
     }
 
-    /// Every log record has its row in versions, and what it replaced is there as long as a readable revision needs
-    /// it. Returns the number of records.
+    /// Every log record is the newest of its key or has its row in versions, and what it replaced is there as long as
+    /// a readable revision needs it. Returns the number of records.
     fn log(&self) -> Result<u64> {
         let mut cursor = self.snapshot.scan(Family::Log, EVERYTHING)?;
         let (mut records, mut bytes) = (0, 0);
@@ -73,11 +74,13 @@ impl<'a> Verify<'a> {
             if (fields.modified, row.sub) != (at.main.0, at.sub) || at.main > self.head.revision {
                 return damaged(format!("{} says it is {}/{}", place(), fields.modified, row.sub));
             }
+            let newest = self.newest(fields.key)?;
             let kind = self
                 .snapshot
                 .get(Family::Versions, &version_key(fields.key, at))?;
-            if kind.as_deref() != Some(&[row.kind as u8]) {
-                return damaged(format!("{} is not in versions", place()));
+            let superseded = kind.as_deref() == Some(&[row.kind as u8]);
+            if newest < Some(at) || superseded == (newest == Some(at)) {
+                return damaged(format!("{} is neither newest nor in versions", place()));
             }
             if row.kind == EventKind::Delete && (replaced.is_none() || at.main < self.sweep.finished) {
                 return damaged(format!("{} deletes nothing, or should be gone", place()));
@@ -120,32 +123,32 @@ impl<'a> Verify<'a> {
         at.main <= self.sweep.finished || self.sweep.job.is_some_and(|job| at < job.next)
     }
 
-    /// Every row of versions has its log record; returns their number. The newest of each key is in current.
+    /// Every row of versions has its log record; returns their number.
     fn versions(&self) -> Result<u64> {
         let mut cursor = self.snapshot.scan(Family::Versions, EVERYTHING)?;
         let mut rows = 0;
-        let mut last: Option<Vec<u8>> = None;
         while let Some((row_key, _)) = cursor.next()? {
             let (key, at) = parse_version_key(row_key)?;
-            if self.snapshot.get(Family::Log, &at.encode())?.is_none() {
+            let log = self.snapshot.get(Family::Log, &at.encode())?;
+            let log = log.as_deref().map(LogRow::parse).transpose()?;
+            let logged = log.map(|log| Fields::parse(log.row.kv)).transpose()?;
+            if logged.map(|fields| fields.key) != Some(&key[..]) {
                 return damaged(format!("version {}/{} is not in log", at.main, at.sub));
             }
-            if last.as_deref() != Some(&key[..]) {
-                let row = self.snapshot.get(Family::Current, &key)?;
-                let current = row.as_deref().map(|row| Row::parse(row)?.at()).transpose()?;
-                if current != Some(at) {
-                    return damaged(format!("newest version {}/{} is not in current", at.main, at.sub));
-                }
-            }
-            last = Some(key);
             rows += 1;
         }
         Ok(rows)
     }
 
-    /// Every row of current is the end of its log record.
-    fn current(&self) -> Result<()> {
+    fn newest(&self, key: &[u8]) -> Result<Option<RevisionKey>> {
+        let row = self.snapshot.get(Family::Current, key)?;
+        row.as_deref().map(|row| Row::parse(row)?.at()).transpose()
+    }
+
+    /// Every row of current is the end of its log record; returns their number.
+    fn current(&self) -> Result<u64> {
         let mut cursor = self.snapshot.scan(Family::Current, EVERYTHING)?;
+        let mut rows = 0;
         while let Some((key, row)) = cursor.next()? {
             let at = Row::parse(row)?.at()?;
             if Fields::parse(Row::parse(row)?.kv)?.key != key {
@@ -158,8 +161,9 @@ impl<'a> Verify<'a> {
             if !log.is_some_and(|log| log.ends_with(row)) {
                 return damaged(format!("current version {}/{} is not in log", at.main, at.sub));
             }
+            rows += 1;
         }
-        Ok(())
+        Ok(rows)
     }
 
     fn counts(&self) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::change::{Change, Changes};
 use crate::counts::Counts;
-use crate::format::{Record, version_kind};
+use crate::format::{Record, Superseded, version_kind};
 use crate::meta::{HEAD, Head};
 use crate::overlay::{Overlay, Version};
 use crate::reader::Reader;
@@ -28,6 +28,9 @@ pub struct Writer {
     touched: BTreeSet<Bytes>,
     overlay: Overlay,
     batch: Batch,
+    /// Deletions that the group's puts supersede, with their keys in `versions`: they go there unless the compaction
+    /// has removed them meanwhile.
+    marks: Vec<(Bytes, RevisionKey)>,
     changes: Vec<Arc<Changes>>,
     failed: bool,
 }
@@ -44,6 +47,7 @@ impl Writer {
             touched: BTreeSet::new(),
             overlay: Overlay::default(),
             batch: Batch::new(),
+            marks: Vec::new(),
             changes: Vec::new(),
             failed: false,
         }
@@ -125,7 +129,7 @@ impl Writer {
         }
         let touched = std::mem::take(&mut self.touched);
         if !touched.is_empty() {
-            let chunk_keys = u64::from(self.shared.options.chunk_keys.max(1));
+            let chunk_keys = self.chunk_keys();
             self.counts =
                 count_rows::settle(&self.reader(self.head.revision), touched, chunk_keys, &mut batch)?;
         }
@@ -134,6 +138,11 @@ impl Writer {
         let mut head = self.head;
         let in_use = head.written.saturating_sub(ground.sweep.reclaimed);
         head.allocated = ground.head.allocated.max(in_use);
+        for (key, mark) in self.marks.drain(..) {
+            if !ground.sweep.has_removed_delete(mark) {
+                batch.put(Family::Versions, key, version_kind(EventKind::Delete));
+            }
+        }
         if head != ground.head {
             batch.put(Family::Meta, HEAD, head.encode());
         }
@@ -147,7 +156,7 @@ impl Writer {
         });
         ground.head = head;
         self.shared.view.store(view.clone());
-        self.shared.publish_sizes(&ground);
+        self.shared.publish(&ground);
         drop(ground);
 
         self.base = view;
@@ -163,22 +172,19 @@ impl Writer {
         let view = Arc::new(view);
         let mut ground = self.shared.ground.lock();
         let epoch = ground.epoch + 1;
-        let waiters = std::mem::take(&mut ground.waiters);
-        *ground = Ground {
-            epoch,
-            waiters,
-            ..new
-        };
-        self.shared.view.store(view.clone());
+        *ground = Ground { epoch, ..new };
+        self.shared.view.store(view);
         self.shared.hashes.clear();
-        self.shared.publish_sizes(&ground);
-        let satisfied = ground.take_satisfied();
+        self.shared.publish(&ground);
         drop(ground);
-        for waiter in satisfied {
-            (waiter.then)();
-        }
+        self.shared.waiters.tell(self.shared.swept());
         *self = Writer::new(self.shared.clone());
         Ok(())
+    }
+
+    fn chunk_keys(&self) -> u64 {
+        let chosen = self.shared.options.chunk_keys.map(|keys| u64::from(keys.max(1)));
+        chosen.unwrap_or_else(|| (self.counts.total().isqrt() / 8).clamp(32, 512))
     }
 
     /// The state with the group's changes.
@@ -198,23 +204,33 @@ impl Writer {
         &self.overlay
     }
 
-    /// Takes a change into the group. `living`: by how much the number of living keys changes.
+    /// Takes a change into the group.
     pub(crate) fn add(
         &mut self,
         kind: EventKind,
         at: RevisionKey,
+        superseded: Option<Superseded>,
         record: Record,
-        living: i64,
         prev_kv: Bytes,
     ) -> Result<Change> {
-        if living != 0 {
-            let fence = self.counts.add(&record.key, living)?;
+        let lived = matches!(superseded, Some(Superseded::Version(_)));
+        let lives = kind == EventKind::Put;
+        if lived != lives {
+            let fence = self
+                .counts
+                .add(&record.key, i64::from(lives) - i64::from(lived))?;
             self.touched.insert(fence);
         }
         self.head.written += Sizes::of_version(record.kv.len() as u64);
         self.batch.put(Family::Log, record.log_key, record.log);
-        self.batch
-            .put(Family::Versions, record.version_key, version_kind(kind));
+        match superseded {
+            None => {}
+            Some(Superseded::Version(_)) => {
+                self.batch
+                    .put(Family::Versions, record.version_key, version_kind(EventKind::Put));
+            }
+            Some(Superseded::Mark(mark)) => self.marks.push((record.version_key, mark)),
+        }
         let row = record.row;
         self.overlay.insert(record.key.clone(), Version { at, row });
         Ok(Change {

@@ -133,7 +133,7 @@ fn damage_is_found() {
         |batch| {
             batch.delete(
                 Family::Versions,
-                &b"a\0\x01\xff\xff\xff\xff\xff\xff\xff\xfc\xff\xff\xff\xff\xff\xff\xff\xff"[..],
+                &b"a\0\x01\xff\xff\xff\xff\xff\xff\xff\xfd\xff\xff\xff\xff\xff\xff\xff\xff"[..],
             )
         },
         |batch| batch.delete(Family::Log, &b"\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\0"[..]),

@@ -200,7 +200,7 @@ fn rows(fixture: &Fixture) -> String {
     use storage::Family;
     let mut lines = String::new();
     let fresh = storage::Backend::snapshot(&*fixture.backend).unwrap();
-    for family in [Family::Current, Family::Log, Family::Counts] {
+    for family in [Family::Current, Family::Log, Family::Versions, Family::Counts] {
         write!(lines, "\n  {}:", family.name()).unwrap();
         let mut cursor = fresh.scan(family, (Unbounded, Unbounded)).unwrap();
         while let Some((key, value)) = cursor.next().unwrap() {
@@ -208,6 +208,12 @@ fn rows(fixture: &Fixture) -> String {
                 Family::Log => {
                     let at = model::RevisionKey::decode(key).unwrap();
                     write!(lines, " {}/{}", at.main, at.sub).unwrap();
+                }
+                Family::Versions => {
+                    let (key, at) = key.split_last_chunk::<16>().unwrap();
+                    let at = model::RevisionKey::decode(&at.map(|byte| !byte)).unwrap();
+                    let key = key.strip_suffix(b"\0\x01").unwrap().escape_ascii();
+                    write!(lines, " {key}@{}/{}", at.main, at.sub).unwrap();
                 }
                 Family::Counts => {
                     let count = u64::from_be_bytes(value.try_into().unwrap());

@@ -134,7 +134,7 @@ fn counts_are_those_of_a_scan_at_every_size() {
     let (store, mut writer) = Store::open(
         Arc::new(MemoryBackend::new()),
         Options {
-            chunk_keys: 8,
+            chunk_keys: Some(8),
             ..Options::default()
         },
     )

@@ -10,7 +10,7 @@ use storage::memory::MemoryBackend;
 
 /// Small chunks, so that a handful of keys cuts and joins them.
 pub const OPTIONS: Options = Options {
-    chunk_keys: 4,
+    chunk_keys: Some(4),
     compaction_hash: true,
 };
 
