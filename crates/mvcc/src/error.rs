@@ -15,6 +15,9 @@ pub enum Error {
     /// Stored rows contradict each other or their format: rebuild this member from its peers or a backup.
     #[error("the key-value store is damaged: {0}")]
     Damaged(String),
+    /// What was to be taken over does not fit.
+    #[error("import: {0}")]
+    Import(String),
     /// The store was written by a newer version of this program.
     #[error("the store has format version {found}, this program knows up to {known}")]
     Format {

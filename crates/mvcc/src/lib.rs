@@ -28,6 +28,7 @@ mod page_counts;
 mod compaction;
 mod hash;
 mod history;
+mod import;
 mod verify;
 
 pub use change::{Change, Changes};

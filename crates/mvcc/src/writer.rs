@@ -32,6 +32,7 @@ pub struct Writer {
     /// has removed them meanwhile.
     marks: Vec<(Bytes, RevisionKey)>,
     changes: Vec<Arc<Changes>>,
+    last_import: RevisionKey,
     failed: bool,
 }
 
@@ -49,6 +50,7 @@ impl Writer {
             batch: Batch::new(),
             marks: Vec::new(),
             changes: Vec::new(),
+            last_import: RevisionKey::default(),
             failed: false,
         }
     }
@@ -241,6 +243,25 @@ impl Writer {
             kv: record.kv,
             prev_kv,
         })
+    }
+
+    /// The last version that was taken over.
+    pub(crate) fn last_import(&self) -> RevisionKey {
+        self.last_import
+    }
+
+    /// A version was taken over.
+    pub(crate) fn imported(&mut self, at: RevisionKey) {
+        self.last_import = at;
+        self.head.revision = at.main;
+    }
+
+    pub(crate) fn set_position(&mut self, revision: Revision, compacted: Revision) {
+        self.head.revision = revision;
+        if compacted > self.head.compacted {
+            self.head.previous = self.head.compacted;
+            self.head.compacted = compacted;
+        }
     }
 
     /// Ends a request that changed something.

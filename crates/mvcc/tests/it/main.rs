@@ -3,6 +3,7 @@
 mod compaction;
 mod faults;
 mod hashes;
+mod import;
 mod model;
 mod random;
 mod scripts;
