@@ -35,8 +35,8 @@ struct Files {
 }
 
 impl Checkpoint {
-    /// Takes charge of `path`.
-    pub(crate) fn new(path: std::path::PathBuf, index: u64, term: u64) -> Self {
+    /// Takes charge of `path`: it will be removed.
+    pub fn new(path: std::path::PathBuf, index: u64, term: u64) -> Self {
         Self {
             files: Arc::new(Files { path, index, term }),
             _sending: Arc::new(()),

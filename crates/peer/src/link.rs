@@ -1,0 +1,333 @@
+//! The way to one member: a connection, made again whenever it is lost, and a stream of raft messages on it.
+
+use crate::identity::{CLUSTER_MISMATCH, REMOVED};
+use crate::outbox::Outbox;
+use crate::peers::Shared;
+use crate::{Connector, Error};
+use api::quorate::peer::peer_client::PeerClient;
+use api::quorate::peer::{RaftBatch, RaftEnd};
+use futures::StreamExt;
+use futures::stream::{BoxStream, Stream};
+use hyper_util::rt::TokioIo;
+use model::MemberId;
+use parking_lot::Mutex;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status, Streaming};
+use url::Url;
+
+/// A quiet connection is probed as often, and given up if no answer comes in time: a machine that vanished without
+/// closing its connections is noticed within seconds.
+pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// HTTP/2 windows: a burst of entries, or a part of a snapshot, must not wait for a round trip.
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// Pauses between attempts, doubling. Short, for an election may wait for the member to be reached again.
+const BACKOFF_MIN: Duration = Duration::from_millis(25);
+const BACKOFF_MAX: Duration = Duration::from_millis(500);
+
+/// A connection that lives as long has proven itself: the next attempt need not wait.
+const STOOD: Duration = Duration::from_secs(1);
+
+/// Pause after a refusal: that does not change within seconds.
+const REFUSED: Duration = Duration::from_secs(5);
+
+/// One other member.
+pub(crate) struct Link {
+    pub(crate) id: MemberId,
+    pub(crate) outbox: Outbox,
+    state: Mutex<State>,
+    /// New URLs, or a sign that it is worth trying again at once.
+    nudged: Notify,
+    task: Mutex<Option<AbortHandle>>,
+    /// The snapshot being sent to it.
+    pub(crate) snapshot: Mutex<Option<AbortHandle>>,
+}
+
+#[derive(Default)]
+struct State {
+    urls: Vec<String>,
+    /// Counts changes of the URLs.
+    version: u64,
+    /// Not told by the cluster, but by the member itself.
+    learned: bool,
+    connection: Option<Connection>,
+}
+
+struct Connection {
+    channel: Channel,
+    since: Instant,
+}
+
+impl Link {
+    pub(crate) fn start(id: MemberId, urls: Vec<String>, learned: bool, shared: &Arc<Shared>) -> Arc<Self> {
+        let link = Arc::new(Self {
+            id,
+            outbox: Outbox::default(),
+            state: Mutex::new(State {
+                urls,
+                learned,
+                ..State::default()
+            }),
+            nudged: Notify::new(),
+            task: Mutex::new(None),
+            snapshot: Mutex::new(None),
+        });
+        let task = shared.runtime.spawn(run(link.clone(), shared.clone()));
+        *link.task.lock() = Some(task.abort_handle());
+        link
+    }
+
+    pub(crate) fn update(&self, urls: Vec<String>) {
+        let mut state = self.state.lock();
+        state.learned = false;
+        if state.urls != urls {
+            state.urls = urls;
+            state.version += 1;
+            self.nudged.notify_one();
+        }
+    }
+
+    /// The member was heard of: if it is not connected, trying again is worth it.
+    pub(crate) fn nudge(&self) {
+        if self.state.lock().connection.is_none() {
+            self.nudged.notify_one();
+        }
+    }
+
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.state.lock().urls.clone()
+    }
+
+    pub(crate) fn is_learned(&self) -> bool {
+        self.state.lock().learned
+    }
+
+    pub(crate) fn connected_for(&self) -> Option<Duration> {
+        self.state
+            .lock()
+            .connection
+            .as_ref()
+            .map(|connection| connection.since.elapsed())
+    }
+
+    pub(crate) fn channel(&self) -> Option<Channel> {
+        self.state
+            .lock()
+            .connection
+            .as_ref()
+            .map(|connection| connection.channel.clone())
+    }
+
+    pub(crate) fn stop(&self) {
+        for task in [&self.task, &self.snapshot] {
+            if let Some(task) = task.lock().take() {
+                task.abort();
+            }
+        }
+        self.state.lock().connection = None;
+        self.outbox.clear();
+    }
+
+    fn target(&self, attempt: usize) -> (Option<String>, u64) {
+        let state = self.state.lock();
+        let url = attempt
+            .checked_rem(state.urls.len())
+            .map(|index| state.urls[index].clone());
+        (url, state.version)
+    }
+}
+
+async fn run(link: Arc<Link>, shared: Arc<Shared>) {
+    let mut backoff = BACKOFF_MIN;
+    for attempt in 0.. {
+        let (url, version) = link.target(attempt);
+        let Some(url) = url else {
+            link.nudged.notified().await;
+            continue;
+        };
+        let pause = match converse(&link, &shared, &url, version).await {
+            End::Changed => continue,
+            End::Lost { stood: true } => {
+                backoff = BACKOFF_MIN;
+                backoff
+            }
+            End::Lost { stood: false } | End::Unreachable => {
+                backoff = (backoff * 2).min(BACKOFF_MAX);
+                backoff
+            }
+            End::Refused => REFUSED,
+        };
+        link.outbox.clear();
+        shared.report_unreachable(link.id);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = link.nudged.notified() => {}
+        }
+    }
+}
+
+enum End {
+    /// The URLs are others now.
+    Changed,
+    /// The connection was lost; `stood` if it had been good for a while.
+    Lost {
+        stood: bool,
+    },
+    Unreachable,
+    Refused,
+}
+
+async fn converse(link: &Arc<Link>, shared: &Shared, url: &str, version: u64) -> End {
+    let opened = tokio::time::timeout(shared.connect_timeout, open(link, shared, url)).await;
+    let (channel, mut answer) = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(Failure::Refused(status))) => return refused(link, shared, url, &status),
+        Ok(Err(Failure::Unreachable(reason))) => {
+            tracing::debug!(peer = %link.id, url, reason, "peer is not reachable");
+            return End::Unreachable;
+        }
+        Err(_) => {
+            tracing::debug!(peer = %link.id, url, "peer did not answer in time");
+            return End::Unreachable;
+        }
+    };
+    tracing::info!(peer = %link.id, url, "peer became active");
+    let since = Instant::now();
+    link.state.lock().connection = Some(Connection { channel, since });
+    let end = loop {
+        tokio::select! {
+            end = answer.message() => break end.err(),
+            () = link.outbox.overflowed() => shared.report_unreachable(link.id),
+            () = link.nudged.notified() => {
+                if link.state.lock().version != version {
+                    link.state.lock().connection = None;
+                    return End::Changed;
+                }
+            }
+        }
+    };
+    link.state.lock().connection = None;
+    match end {
+        Some(status) if is_refusal(&status) => refused(link, shared, url, &status),
+        end => {
+            let reason = end.map_or_else(|| "closed".to_owned(), |status| status.message().to_owned());
+            tracing::warn!(peer = %link.id, url, reason, "peer became inactive");
+            End::Lost {
+                stood: since.elapsed() >= STOOD,
+            }
+        }
+    }
+}
+
+enum Failure {
+    Unreachable(String),
+    Refused(Status),
+}
+
+/// Connects and begins the stream of messages. When it returns, the member has accepted us.
+async fn open(
+    link: &Arc<Link>,
+    shared: &Shared,
+    url: &str,
+) -> Result<(Channel, Streaming<RaftEnd>), Failure> {
+    let channel = connect(&shared.connector, url, shared.connect_timeout).await;
+    let channel = channel.map_err(|error| Failure::Unreachable(error.to_string()))?;
+    let mut request = Request::new(Batches::new(link.clone()));
+    shared.identity.stamp(request.metadata_mut(), link.id);
+    match PeerClient::new(channel.clone()).raft(request).await {
+        Ok(answer) => Ok((channel, answer.into_inner())),
+        Err(status) if is_refusal(&status) => Err(Failure::Refused(status)),
+        Err(status) => Err(Failure::Unreachable(status.message().to_owned())),
+    }
+}
+
+/// Everything that is put into the outbox, for as long as somebody takes it. A type of its own around the boxed stream:
+/// inside a call to tonic the compiler no longer knows that the box borrows nothing.
+struct Batches(BoxStream<'static, RaftBatch>);
+
+impl Batches {
+    fn new(link: Arc<Link>) -> Self {
+        let next = |link: Arc<Link>| async move {
+            let messages = link.outbox.batch().await;
+            Some((RaftBatch { messages }, link))
+        };
+        Self(futures::stream::unfold(link, next).boxed())
+    }
+}
+
+impl Stream for Batches {
+    type Item = RaftBatch;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<RaftBatch>> {
+        self.0.as_mut().poll_next(context)
+    }
+}
+
+fn is_refusal(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        tonic::Code::FailedPrecondition | tonic::Code::InvalidArgument
+    )
+}
+
+fn refused(link: &Link, shared: &Shared, url: &str, status: &Status) -> End {
+    if status.message() == REMOVED {
+        shared.removed();
+    } else if status.message() == CLUSTER_MISMATCH {
+        tracing::warn!(peer = %link.id, url, cluster = %shared.identity.cluster, "{CLUSTER_MISMATCH}");
+    } else {
+        tracing::warn!(peer = %link.id, url, reason = status.message(), "peer refuses this member");
+    }
+    End::Refused
+}
+
+/// A new connection to a peer URL.
+pub(crate) async fn connect(
+    connector: &Arc<dyn Connector>,
+    url: &str,
+    timeout: Duration,
+) -> Result<Channel, Error> {
+    let unreachable = |reason: String| Error::Unreachable {
+        peer: url.to_owned(),
+        reason,
+    };
+    let target = Url::parse(url).map_err(|error| unreachable(error.to_string()))?;
+    let connector = connector.clone();
+    let dial = tower::service_fn(move |_: http::Uri| {
+        let connecting = connector.connect(target.clone());
+        async { Ok::<_, std::io::Error>(TokioIo::new(connecting.await?)) }
+    });
+    // The connector knows where to go and whether to encrypt; to HTTP all connections look the same.
+    Endpoint::from_static("http://peer")
+        .connect_timeout(timeout)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_keep_alive_interval(PROBE_INTERVAL)
+        .keep_alive_timeout(PROBE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .connect_with_connector(dial)
+        .await
+        .map_err(|error| unreachable(chain(&error)))
+}
+
+/// An error with what caused it: tonic's own text is only "transport error".
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,156 @@
+//! What other members may ask of this one, by gRPC.
+
+use crate::Requests;
+use crate::identity::{REMOVED, Sender};
+use crate::peers::Shared;
+use crate::snapshot::receive;
+use api::quorate::peer::peer_server::Peer;
+use api::quorate::peer::{RaftBatch, RaftEnd, SnapshotChunk, SnapshotProgress};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use model::pb::etcdserverpb as pb;
+use model::{ClusterId, Rejection};
+use raft_engine::StepError;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+/// The service on the peer listener.
+#[derive(Clone)]
+pub(crate) struct Service {
+    shared: Arc<Shared>,
+    requests: Arc<dyn Requests>,
+}
+
+impl Service {
+    pub(crate) fn new(shared: Arc<Shared>, requests: Arc<dyn Requests>) -> Self {
+        Self { shared, requests }
+    }
+
+    pub(crate) fn cluster(&self) -> ClusterId {
+        self.shared.identity.cluster
+    }
+
+    fn admit(&self, metadata: &MetadataMap) -> Result<Sender, Status> {
+        let sender = self.shared.identity.check(metadata)?;
+        if self.requests.is_removed(sender.member) {
+            tracing::warn!(peer = %sender.member, "refused a member that was removed");
+            return Err(Status::failed_precondition(REMOVED));
+        }
+        Ok(sender)
+    }
+
+    /// Hands one batch to raft.
+    fn step(&self, sender: &Sender, batch: RaftBatch) -> Result<(), Status> {
+        if self.requests.is_removed(sender.member) {
+            return Err(Status::failed_precondition(REMOVED));
+        }
+        if !batch.messages.iter().all(|message| sender.signed(message)) {
+            return Err(Status::invalid_argument(
+                "a raft message in another member's name",
+            ));
+        }
+        let Some(inbox) = self.shared.inbox() else {
+            return Ok(());
+        };
+        match inbox.step_all(batch.messages) {
+            // What does not fit is dropped: raft sends it again.
+            Ok(()) | Err(StepError::Overloaded) => Ok(()),
+            Err(error @ (StepError::Malformed(_) | StepError::WrongMember)) => {
+                tracing::warn!(peer = %sender.member, %error, "refused a raft message");
+                Err(Status::invalid_argument(error.to_string()))
+            }
+            Err(error) => Err(Status::unavailable(error.to_string())),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Peer for Service {
+    type RaftStream = BoxStream<'static, Result<RaftEnd, Status>>;
+    type SnapshotStream = BoxStream<'static, Result<SnapshotProgress, Status>>;
+
+    async fn raft(
+        &self,
+        request: Request<Streaming<RaftBatch>>,
+    ) -> Result<Response<Self::RaftStream>, Status> {
+        let sender = self.admit(request.metadata())?;
+        tracing::debug!(peer = %sender.member, version = sender.version, "peer connected");
+        self.shared.heard_of(sender.member, sender.peer_urls.clone());
+        let (end, ended) = oneshot::channel();
+        let service = self.clone();
+        let mut batches = request.into_inner();
+        // Reads in a task of its own: the answer may be sent only when it is over.
+        tokio::spawn(async move {
+            let status = loop {
+                match batches.message().await {
+                    Ok(Some(batch)) => {
+                        if let Err(status) = service.step(&sender, batch) {
+                            break Some(status);
+                        }
+                    }
+                    Ok(None) => break None,
+                    Err(status) => break Some(status),
+                }
+            };
+            let _ = end.send(status);
+        });
+        let answer = futures::stream::once(ended).filter_map(async |end| end.ok().flatten().map(Err));
+        Ok(Response::new(answer.boxed()))
+    }
+
+    async fn snapshot(
+        &self,
+        request: Request<Streaming<SnapshotChunk>>,
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
+        let sender = self.admit(request.metadata())?;
+        Ok(Response::new(receive(
+            self.shared.clone(),
+            sender,
+            request.into_inner(),
+        )))
+    }
+
+    async fn lease_keep_alive(
+        &self,
+        request: Request<pb::LeaseKeepAliveRequest>,
+    ) -> Result<Response<pb::LeaseKeepAliveResponse>, Status> {
+        self.admit(request.metadata())?;
+        answer(self.requests.keep_alive(request.into_inner()).await)
+    }
+
+    async fn lease_time_to_live(
+        &self,
+        request: Request<pb::LeaseTimeToLiveRequest>,
+    ) -> Result<Response<pb::LeaseTimeToLiveResponse>, Status> {
+        self.admit(request.metadata())?;
+        answer(self.requests.time_to_live(request.into_inner()).await)
+    }
+
+    async fn member_promote(
+        &self,
+        request: Request<pb::MemberPromoteRequest>,
+    ) -> Result<Response<pb::MemberPromoteResponse>, Status> {
+        self.admit(request.metadata())?;
+        answer(self.requests.promote(request.into_inner()).await)
+    }
+
+    async fn hash_kv(
+        &self,
+        request: Request<pb::HashKvRequest>,
+    ) -> Result<Response<pb::HashKvResponse>, Status> {
+        self.admit(request.metadata())?;
+        answer(self.requests.hash_kv(request.into_inner()).await)
+    }
+}
+
+fn answer<T>(result: Result<T, Rejection>) -> Result<Response<T>, Status> {
+    match result {
+        Ok(answer) => Ok(Response::new(answer)),
+        Err(rejection) => Err(Status::new(
+            Code::from_i32(rejection.code() as i32),
+            rejection.message(),
+        )),
+    }
+}
