@@ -6,6 +6,7 @@ use model::pb::authpb::permission::Type;
 use model::pb::authpb::{Permission, Role, User};
 use model::{KeyRange, Rejection};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 /// The user who must exist, and the role that may do everything.
@@ -21,7 +22,7 @@ pub struct Principal<'a> {
 }
 
 /// What a password is checked against.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The stored bcrypt hash.
     pub hash: Bytes,
@@ -31,7 +32,7 @@ pub struct Credentials {
 
 /// Users and roles, compiled for checks. A value: whoever holds it decides by the state of one moment. Copies share
 /// users and roles.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Rules {
     pub(crate) enabled: bool,
     pub(crate) revision: u64,
@@ -40,7 +41,7 @@ pub struct Rules {
 }
 
 /// A user, and what all his roles allow together.
-#[derive(Debug)]
+#[derive(PartialEq)]
 pub(crate) struct Account {
     pub user: User,
     is_root: bool,
@@ -88,6 +89,24 @@ impl Account {
             Access::Read => &self.read,
             Access::Write => &self.write,
         }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    /// Without the hash: it must not get into a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Account {
+    /// Without the hash: it must not get into a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("roles", &self.user.roles)
+            .finish_non_exhaustive()
     }
 }
 

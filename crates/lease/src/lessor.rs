@@ -1,14 +1,13 @@
 //! The lessor: leases, their keys and their deadlines.
 
-use crate::timers::{NEVER, Nanos, Timers, nanos};
-use crate::{Error, rows};
+use crate::record::Record;
+use crate::timers::{NEVER, Nanos, Timers, later, nanos, seconds};
+use crate::ttl::TTL_MAX;
+use crate::{Checkpoint, Error, Lease, Renewal, TimeToLive, rows};
 use bytes::Bytes;
 use model::{LeaseId, Rejection};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
-
-/// Longest TTL that can be asked for, in seconds (etcd server/lease/lessor.go).
-pub const TTL_MAX: i64 = 9_000_000_000;
 
 /// From how many leases on a new leader spreads their deadlines.
 pub const SPREAD_FROM: usize = 1000;
@@ -35,71 +34,6 @@ impl Default for Options {
     }
 }
 
-/// What is stored of a lease.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Lease {
-    /// Its id, never 0.
-    pub id: LeaseId,
-    /// Granted TTL in seconds, at least 1.
-    pub ttl: i64,
-    /// Remaining TTL in seconds at the last checkpoint; 0 for none since the last renewal.
-    pub remaining_ttl: i64,
-}
-
-/// What became of a keep-alive.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Renewal {
-    /// The lease lives for its full TTL again.
-    Renewed {
-        /// Granted TTL in seconds.
-        ttl: i64,
-        /// A checkpoint of this lease is stored and says less than the truth from now on: propose one with 0, and
-        /// answer only once that is applied. A new leader would otherwise let the lease expire too early.
-        clear_checkpoint: bool,
-    },
-    /// It has run out and waits for its revocation: wait until it is gone, then answer TTL 0. It is never renewed
-    /// any more while this member is leader.
-    Expired,
-    /// There is no such lease: answer TTL 0.
-    NotFound,
-    /// This member is not the leader: nothing is known of deadlines here.
-    NotPrimary,
-}
-
-/// How a lease stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TimeToLive {
-    /// Granted TTL in seconds.
-    pub granted: i64,
-    /// Remaining time; zero where it has expired and is not revoked yet. `None` on a member that does not lead.
-    pub remaining: Option<Duration>,
-}
-
-/// A remaining TTL to be replicated.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Checkpoint {
-    /// The lease.
-    pub id: LeaseId,
-    /// Remaining seconds, rounded up.
-    pub remaining_ttl: i64,
-}
-
-/// Smallest TTL in seconds that makes sense: one and a half election timeouts, so that leases outlive an election
-/// (etcd server/etcdserver/server.go).
-pub fn ttl_min(election_timeout: Duration) -> i64 {
-    let millis = election_timeout.as_millis().min(i64::MAX as u128 / 3) as i64;
-    (3 * millis).div_euclid(2000) + i64::from((3 * millis) % 2000 != 0)
-}
-
-/// The TTL to propose for a request: at least `min`. Done before proposing, not in [`Lessor::grant`]: members with
-/// different election timeouts would otherwise store different leases for the same log entry.
-pub fn admit_ttl(ttl: i64, min: i64) -> Result<i64, Rejection> {
-    if ttl > TTL_MAX {
-        return Err(Rejection::LeaseTtlTooLarge);
-    }
-    Ok(ttl.max(min).max(1))
-}
-
 /// All leases of the cluster, on every member; deadlines only on the leader ("primary").
 ///
 /// What applied commands do (grant, revoke, attach, detach, checkpoint) is the same on every member and takes no time
@@ -118,73 +52,6 @@ pub struct Lessor {
     fresh: Vec<LeaseId>,
     expiries: Timers,
     checkpoints: Timers,
-}
-
-/// Kept small: there may be millions.
-#[derive(Debug)]
-struct Record {
-    ttl: i64,
-    remaining_ttl: i64,
-    /// [`NEVER`] until the first clock after the grant.
-    deadline: Nanos,
-    /// When the live expiry timer rings; never after `deadline`, but for an expired lease's retry.
-    expiry_timer: Nanos,
-    /// When the live checkpoint timer rings.
-    checkpoint_timer: Nanos,
-    #[expect(
-        clippy::box_collection,
-        reason = "eight bytes, not 48, for the many leases without keys"
-    )]
-    keys: Option<Box<HashSet<Box<[u8]>>>>,
-}
-
-impl Record {
-    fn new(lease: &Lease) -> Record {
-        Record {
-            ttl: lease.ttl,
-            remaining_ttl: lease.remaining_ttl,
-            deadline: NEVER,
-            expiry_timer: NEVER,
-            checkpoint_timer: NEVER,
-            keys: None,
-        }
-    }
-
-    fn lease(&self, id: LeaseId) -> Lease {
-        Lease {
-            id,
-            ttl: self.ttl,
-            remaining_ttl: self.remaining_ttl,
-        }
-    }
-
-    /// What a new leader grants, in seconds.
-    fn restart_ttl(&self) -> i64 {
-        if self.remaining_ttl > 0 {
-            self.remaining_ttl
-        } else {
-            self.ttl
-        }
-    }
-
-    fn remaining(&self, now: Nanos) -> Nanos {
-        if self.deadline == NEVER {
-            seconds(self.restart_ttl())
-        } else {
-            self.deadline.saturating_sub(now)
-        }
-    }
-
-    fn attach(&mut self, key: &[u8]) {
-        self.keys.get_or_insert_default().insert(key.into());
-    }
-
-    fn sorted_keys(&self) -> Vec<Bytes> {
-        let keys = self.keys.iter().flat_map(|keys| keys.iter());
-        let mut keys: Vec<Bytes> = keys.map(|key| Bytes::copy_from_slice(key)).collect();
-        keys.sort_unstable();
-        keys
-    }
 }
 
 impl Lessor {
@@ -220,7 +87,7 @@ impl Lessor {
     }
 
     /// Adds a lease; the caller stores [`crate::rows::lease_value`]. A TTL below 1 becomes 1: the real minimum is
-    /// applied by whoever proposes, see [`admit_ttl`].
+    /// applied by whoever proposes, see [`crate::admit_ttl`].
     ///
     /// Refusals: id 0 (`LeaseNotFound`), a TTL above [`TTL_MAX`], an id in use.
     pub fn grant(&mut self, id: LeaseId, ttl: i64) -> Result<Lease, Rejection> {
@@ -321,6 +188,8 @@ impl Lessor {
     /// `extend` (one election timeout, the time in which an old leader may have renewed it). From [`SPREAD_FROM`]
     /// leases on, deadlines that pile up are moved later, so that at most [`SPREAD_PER_SECOND`] expire within any
     /// second: a new leader that must revoke a million leases at once could do nothing else.
+    ///
+    /// Visits every lease: a million take some 0.3 s, so not on the thread that runs elections.
     pub fn promote(&mut self, now: Duration, extend: Duration) {
         let now = nanos(now);
         let start = now.saturating_add(nanos(extend));
@@ -339,16 +208,17 @@ impl Lessor {
 
         self.primary = true;
         self.fresh.clear();
+        self.expiries = Timers::default();
         self.checkpoints = Timers::default();
-        for (deadline, id) in &deadlines {
-            if let Some(record) = self.leases.get_mut(id) {
-                record.deadline = *deadline;
-                record.expiry_timer = *deadline;
+        for (deadline, id) in deadlines {
+            if let Some(record) = self.leases.get_mut(&id) {
+                record.deadline = deadline;
+                record.expiry_timer = deadline;
                 record.checkpoint_timer = NEVER;
-                schedule_checkpoint(&mut self.checkpoints, &self.options, *id, record, now);
+                self.expiries.set(deadline, id);
+                schedule_checkpoint(&mut self.checkpoints, &self.options, id, record, now);
             }
         }
-        self.expiries = Timers::from_sorted(deadlines);
     }
 
     /// This member leads no longer: deadlines are forgotten.
@@ -534,13 +404,4 @@ fn schedule_checkpoint(timers: &mut Timers, options: &Options, id: LeaseId, reco
         record.checkpoint_timer = now.saturating_add(interval);
         timers.set(record.checkpoint_timer, id);
     }
-}
-
-fn seconds(seconds: i64) -> Nanos {
-    (seconds.max(0) as u64).saturating_mul(1_000_000_000)
-}
-
-/// A deadline; below [`NEVER`], which has another meaning.
-fn later(start: Nanos, by: Nanos) -> Nanos {
-    start.saturating_add(by).min(NEVER - 1)
 }

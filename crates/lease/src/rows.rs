@@ -59,3 +59,45 @@ pub fn decode_attachment(key: &[u8]) -> Result<(LeaseId, &[u8]), Error> {
     let (id, key) = key.split_first_chunk::<8>().ok_or(Error::DamagedAttachment)?;
     Ok((LeaseId(i64::from_be_bytes(*id)), key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_no_lessor_wrote_are_refused() {
+        let lease = Lease {
+            id: LeaseId(7),
+            ttl: 10,
+            remaining_ttl: 0,
+        };
+        let key = lease_key(lease.id);
+        assert_eq!(decode_lease(&key, &lease_value(&lease)), Ok(lease));
+        let other = Lease {
+            id: LeaseId(8),
+            ..lease
+        };
+        let dead = Lease { ttl: 0, ..lease };
+        for value in [
+            lease_value(&other),
+            lease_value(&dead),
+            Bytes::from_static(b"\xff"),
+            Bytes::new(),
+        ] {
+            assert_eq!(decode_lease(&key, &value), Err(Error::DamagedLease { id: 7 }));
+        }
+        assert_eq!(decode_lease(b"short", b""), Err(Error::DamagedLease { id: 0 }));
+        assert_eq!(decode_attachment(b"short"), Err(Error::DamagedAttachment));
+    }
+
+    #[test]
+    fn the_attachments_of_a_lease_lie_between_its_bounds() {
+        for id in [1, 255, i64::MAX, i64::MIN, -2, -1] {
+            let (start, end) = attachments(LeaseId(id));
+            let key = attachment_key(LeaseId(id), b"\xff\xff");
+            assert!(key >= start && end.as_ref().is_none_or(|end| key < *end), "{id}");
+            assert_eq!(decode_attachment(&key), Ok((LeaseId(id), &b"\xff\xff"[..])));
+            assert_eq!(end.is_none(), id == -1);
+        }
+    }
+}

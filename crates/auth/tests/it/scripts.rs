@@ -75,8 +75,7 @@ impl World {
                 let before = self.store.rules().clone();
                 let tokens = self.store.tokens().clone();
                 self.store = AuthStore::load(self.rows.clone(), tokens).expect("rows");
-                let after = self.store.rules();
-                format!("same: {}", format!("{before:?}") == format!("{after:?}"))
+                format!("same: {}", before == *self.store.rules())
             }
             _ => self.apply(&request(&words)),
         }

@@ -246,3 +246,13 @@ fn tokens_made_by_etcd_are_understood() {
         .unwrap();
     assert_eq!(ours.as_deref(), Ok(token));
 }
+
+#[test]
+fn secrets_do_not_show_when_printed() {
+    let tokens = jwt("HS256", "ed25519", "").unwrap();
+    let shown = format!("{tokens:?}");
+    assert!(
+        shown.contains("Hs256") && !shown.contains("PRIVATE") && !shown.contains("key"),
+        "{shown}"
+    );
+}

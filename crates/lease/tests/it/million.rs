@@ -20,7 +20,9 @@ fn a_million_leases_expire_in_order_and_each_once() {
     lessor.promote(Duration::ZERO, Duration::ZERO);
     for id in 1..=1_000_000i64 {
         lessor.grant(LeaseId(id), 60 + id % 10).unwrap();
-        lessor.attach(LeaseId(id), &id.to_be_bytes()).unwrap();
+        if id % 10 == 0 {
+            lessor.attach(LeaseId(id), &id.to_be_bytes()).unwrap();
+        }
     }
     assert!(lessor.expired(Duration::from_secs(59), 1000).is_empty());
 

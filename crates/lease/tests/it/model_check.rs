@@ -208,7 +208,7 @@ fn step(model: &mut Model, lessor: &mut Lessor, op: &Op) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn the_lessor_agrees_with_a_naive_list(ops in prop::collection::vec(op(), 1..120)) {
