@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -15,9 +15,6 @@ use crate::log_writer;
 use crate::shared::{Shared, now};
 use crate::waiter::{Reader, Transferrer};
 use crate::{Checkpoint, Fault, Transport};
-
-/// The published status is at most this old under load.
-const STATUS_EVERY: Duration = Duration::from_millis(5);
 
 pub(crate) struct RaftLoop {
     shared: Arc<Shared>,
@@ -35,7 +32,6 @@ pub(crate) struct RaftLoop {
     numbers: u64,
     disk_stalled: bool,
     next_tick: Instant,
-    published: Instant,
 }
 
 impl RaftLoop {
@@ -43,7 +39,6 @@ impl RaftLoop {
         let start = now();
         Self {
             next_tick: start + shared.options.heartbeat_interval,
-            published: start,
             shared,
             core,
             transport,
@@ -75,9 +70,7 @@ impl RaftLoop {
                 self.tick(time)?;
             }
             self.carry_out_all()?;
-            if time - self.published >= STATUS_EVERY {
-                self.publish(time);
-            }
+            self.publish();
         }
         Ok(())
     }
@@ -93,7 +86,6 @@ impl RaftLoop {
         // After a pause of the process there is one tick, not all that were missed: they would end in an election
         // before the messages that wait have been read.
         self.next_tick = (self.next_tick + interval).max(time);
-        self.publish(time);
 
         let stalled = shared.writing_for(time) > interval * options.election_ticks as u32;
         if stalled != self.disk_stalled {
@@ -117,8 +109,7 @@ impl RaftLoop {
             .try_for_each(|to| self.event(Event::SnapshotSent { to, ok: false }))
     }
 
-    fn publish(&mut self, time: Instant) {
-        self.published = time;
+    fn publish(&self) {
         let status = self.core.status();
         *self.shared.status.lock() = status;
     }
@@ -198,8 +189,7 @@ impl RaftLoop {
         let observer = &*shared.options.observer;
         if let Some(change) = output.role {
             shared.announce(change);
-            self.published = now();
-            *shared.status.lock() = self.core.status();
+            self.publish();
         }
 
         let mut letters: BTreeMap<u64, Vec<Bytes>> = BTreeMap::new();

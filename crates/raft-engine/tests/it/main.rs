@@ -1,5 +1,8 @@
 //! raft-engine from the outside: scripts for the core, a simulated cluster, and whole engines with their threads.
 
+mod changes;
 mod cluster;
+mod engine;
+mod hostile;
 mod scripts;
 mod simulation;
