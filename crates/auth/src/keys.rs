@@ -194,3 +194,36 @@ impl<'a> Der<'a> {
         Some((algorithm.take(OID)?, algorithm.take(OID).and_then(curve)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_keys_are_no_keys_and_no_panic() {
+        for pem in [
+            &include_bytes!("../tests/keys/rsa_cert.pem")[..],
+            include_bytes!("../tests/keys/ec256_cert.pem"),
+            include_bytes!("../tests/keys/ec256.pem"),
+            include_bytes!("../tests/keys/ec384_pkcs8.pem"),
+            include_bytes!("../tests/keys/ed25519.pem"),
+            include_bytes!("../tests/keys/rsa_public.pem"),
+        ] {
+            assert!(private(pem).is_some() != public(pem).is_some());
+            for (_, der) in blocks(pem) {
+                for cut in 0..der.len() {
+                    let cut_off = &der[..cut];
+                    assert!(certificate(cut_off).is_none() || cut > der.len() / 2);
+                    assert!(subject_public_key(cut_off).is_none());
+                    assert!(pkcs8(cut_off).is_none() && sec1(cut_off, None).is_none());
+                    let mut flipped = der.clone();
+                    flipped[cut] ^= 0x80;
+                    let _ = (certificate(&flipped), subject_public_key(&flipped));
+                    let _ = (pkcs8(&flipped), sec1(&flipped, None));
+                }
+            }
+        }
+        assert!(public(b"-----BEGIN CERTIFICATE-----").is_none());
+        assert!(private(b"\xff-----BEGIN PRIVATE KEY-----\n*\n-----END PRIVATE KEY-----").is_none());
+    }
+}

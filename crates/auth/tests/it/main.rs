@@ -1,5 +1,6 @@
 //! Stories of users, roles, tokens, and what each may do.
 
 mod permissions;
+mod random;
 mod scripts;
 mod tokens;
