@@ -11,10 +11,11 @@
 //! `versions`. If the put is committed when the step gets the lock, the step removes the deletion from there. If it is
 //! in the open group, the step removes the mark, and the writer sees when it gets the lock that the deletion is gone.
 
-use crate::format::{Fields, LogRow, Row, log_revision, version_key};
+use crate::format::{LogRow, Row, log_revision};
 use crate::hash;
+use crate::kv::Fields;
 use crate::meta::{Job, SWEEP, Sweep};
-use crate::{HashKv, Result, Sizes, Store, View};
+use crate::{HashKv, Result, Sizes, Store, View, version_key};
 use bytes::Bytes;
 use model::{EventKind, Revision, RevisionKey};
 use parking_lot::Mutex;
@@ -128,7 +129,7 @@ impl Store {
             if now.revision == task.view.revision || is_mark(&*now.snapshot, &key, at)? {
                 batch.delete(Family::Current, key);
             } else {
-                batch.delete(Family::Versions, version_key(&key, at));
+                batch.delete(Family::Versions, version_key::encode(&key, at));
             }
         }
         let target = task.job.target;
@@ -146,6 +147,13 @@ impl Store {
             return Ok(Progress::More { removed });
         }
         let removed = std::mem::take(&mut ground.removed);
+        // Otherwise the view of a store that nobody writes to would keep the removed rows in the engine.
+        self.shared.view.store(Arc::new(View {
+            snapshot: ground.backend.snapshot()?,
+            counts: now.counts.clone(),
+            page_counts: now.page_counts.clone(),
+            ..**now
+        }));
         let hash = self.shared.hashes.finish(target);
         drop(ground);
         self.shared.waiters.tell(target);
@@ -234,14 +242,16 @@ impl Removals {
                 removals.log_row(replaced.at, replaced.kv_len);
                 removals
                     .batch
-                    .delete(Family::Versions, version_key(key, replaced.at));
+                    .delete(Family::Versions, version_key::encode(key, replaced.at));
             }
             if row.kind == EventKind::Delete && at.main < job.target {
                 removals.log_row(at, row.kv.len() as u64);
                 if is_mark(snapshot, key, at)? {
                     removals.marks.push((Bytes::copy_from_slice(key), at));
                 } else {
-                    removals.batch.delete(Family::Versions, version_key(key, at));
+                    removals
+                        .batch
+                        .delete(Family::Versions, version_key::encode(key, at));
                 }
             }
         }

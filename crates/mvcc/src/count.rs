@@ -1,7 +1,8 @@
 //! Counting keys, at any revision, without walking over them where that can be helped.
 
 use crate::counts::Chunk;
-use crate::format::{Fields, LogRow};
+use crate::format::LogRow;
+use crate::kv::Fields;
 use crate::reader::{Bounds, Order, Reader};
 use crate::{Error, Result};
 use model::{EventKind, KeyRange, Revision, RevisionKey};

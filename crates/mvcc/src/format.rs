@@ -19,7 +19,8 @@
 //! stands at the end so that a row of `current` is a suffix of its `log` row: both, and the event that watchers get,
 //! are slices of one buffer.
 
-use crate::{Error, Kv, Result};
+use crate::kv::{Fields, Input};
+use crate::{Error, Result, version_key};
 use bytes::{BufMut, Bytes, BytesMut};
 use model::{EventKind, Revision, RevisionKey, key_value_len, put_key_value};
 use prost::encoding::{encode_varint, encoded_len_varint};
@@ -58,17 +59,6 @@ pub(crate) struct Record {
     pub key: Bytes,
 }
 
-/// The fields of a KeyValue.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Fields<'a> {
-    pub key: &'a [u8],
-    pub create: i64,
-    pub modified: i64,
-    pub version: i64,
-    pub value: &'a [u8],
-    pub lease: i64,
-}
-
 impl Record {
     pub fn encode(
         kind: EventKind,
@@ -89,7 +79,7 @@ impl Record {
             Some(Superseded::Mark(at)) => (Some(at), None),
             Some(Superseded::Version(replaced)) => (Some(replaced.at), Some(replaced)),
         };
-        let version_len = superseded_at.map_or(0, |_| escaped_len(key) + RevisionKey::LEN);
+        let version_len = superseded_at.map_or(0, |_| version_key::len(key));
         let kv_len = key_value_len(key, create, modified, version, value, lease);
         let replaced_len = match replaced {
             None => 1,
@@ -107,8 +97,7 @@ impl Record {
             BytesMut::with_capacity(RevisionKey::LEN + version_len + replaced_len + event_len + mark_len);
         out.put_slice(&at.encode());
         if let Some(at) = superseded_at {
-            put_escaped(&mut out, key);
-            put_inverted(&mut out, at);
+            version_key::put(&mut out, key, at);
         }
         let log_start = out.len();
         match replaced {
@@ -236,132 +225,6 @@ impl<'a> LogRow<'a> {
     }
 }
 
-impl<'a> Fields<'a> {
-    pub fn parse(kv: &'a [u8]) -> Result<Fields<'a>> {
-        let mut input = Input(kv);
-        let mut fields = Fields::default();
-        while let Some((&tag, rest)) = input.0.split_first() {
-            input.0 = rest;
-            match tag {
-                0x0a => fields.key = input.bytes()?,
-                0x10 => fields.create = input.varint()? as i64,
-                0x18 => fields.modified = input.varint()? as i64,
-                0x20 => fields.version = input.varint()? as i64,
-                0x2a => fields.value = input.bytes()?,
-                0x30 => fields.lease = input.varint()? as i64,
-                _ => {
-                    return Err(Error::Damaged(format!(
-                        "unknown field {tag:#x} in a stored version"
-                    )));
-                }
-            }
-        }
-        Ok(fields)
-    }
-}
-
-impl Kv {
-    /// Takes an encoded KeyValue apart, sharing its bytes. Fails if it is none.
-    pub fn decode(encoded: Bytes) -> Result<Kv> {
-        let fields = Fields::parse(&encoded)?;
-        // An absent field is an empty slice that lies outside of the buffer.
-        let share = |field: &[u8]| {
-            if field.is_empty() {
-                Bytes::new()
-            } else {
-                encoded.slice_ref(field)
-            }
-        };
-        Ok(Kv {
-            key: share(fields.key),
-            create: fields.create,
-            modified: fields.modified,
-            version: fields.version,
-            value: share(fields.value),
-            lease: fields.lease,
-            encoded: encoded.clone(),
-        })
-    }
-}
-
-/// What keys-only answers hold of a version: neither value nor lease (etcd 3.7 builds them from its index).
-pub(crate) fn without_value_and_lease(kv: &[u8]) -> Result<Bytes> {
-    let fields = Fields::parse(kv)?;
-    Ok(encode(&Fields {
-        value: &[],
-        lease: 0,
-        ..fields
-    }))
-}
-
-/// A version without its value; the lease stays.
-pub(crate) fn without_value(kv: &[u8]) -> Result<Bytes> {
-    let fields = Fields::parse(kv)?;
-    Ok(encode(&Fields { value: &[], ..fields }))
-}
-
-fn encode(fields: &Fields<'_>) -> Bytes {
-    let Fields {
-        key,
-        create,
-        modified,
-        version,
-        value,
-        lease,
-    } = *fields;
-    model::encode_key_value(key, create, modified, version, value, lease)
-}
-
-/// Key in `versions` of one version.
-pub(crate) fn version_key(key: &[u8], at: RevisionKey) -> Bytes {
-    let mut out = BytesMut::with_capacity(escaped_len(key) + RevisionKey::LEN);
-    put_escaped(&mut out, key);
-    put_inverted(&mut out, at);
-    out.freeze()
-}
-
-/// What all versions of `key` begin with in `versions`.
-#[cfg(test)]
-fn version_prefix(key: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(escaped_len(key) + RevisionKey::LEN);
-    put_escaped(&mut out, key);
-    out.freeze()
-}
-
-/// Key and revision of a row of `versions`.
-pub(crate) fn parse_version_key(row_key: &[u8]) -> Result<(Vec<u8>, RevisionKey)> {
-    let damaged = || Error::Damaged("a key in versions cannot be read".into());
-    let (escaped, revision) = row_key
-        .split_last_chunk::<{ RevisionKey::LEN }>()
-        .ok_or_else(damaged)?;
-    let mut key = Vec::with_capacity(escaped.len());
-    let mut rest = escaped;
-    loop {
-        match rest {
-            [0, 1] => break,
-            [0, 0xff, tail @ ..] => {
-                key.push(0);
-                rest = tail;
-            }
-            [0, ..] | [] => return Err(damaged()),
-            [byte, tail @ ..] => {
-                key.push(*byte);
-                rest = tail;
-            }
-        }
-    }
-    let at = RevisionKey::decode(&revision.map(|byte| !byte)).ok_or_else(damaged)?;
-    Ok((key, at))
-}
-
-/// The revision at the end of a key in `versions` that is known to belong to some user key.
-pub(crate) fn version_revision(row_key: &[u8]) -> Result<RevisionKey> {
-    row_key
-        .last_chunk::<{ RevisionKey::LEN }>()
-        .and_then(|revision| RevisionKey::decode(&revision.map(|byte| !byte)))
-        .ok_or_else(|| Error::Damaged("a key in versions cannot be read".into()))
-}
-
 /// Revision of a key in `log`.
 pub(crate) fn log_revision(row_key: &[u8]) -> Result<RevisionKey> {
     RevisionKey::decode(row_key).ok_or_else(|| Error::Damaged("a key in log cannot be read".into()))
@@ -375,25 +238,6 @@ pub(crate) fn version_kind(kind: EventKind) -> Bytes {
     })
 }
 
-// A zero byte becomes 00 ff, and 00 01 ends the key: so "a" and all its versions stand before "a\0" and before "ab".
-fn put_escaped(out: &mut BytesMut, key: &[u8]) {
-    let mut parts = key.split(|byte| *byte == 0);
-    out.put_slice(parts.next().unwrap_or_default());
-    for part in parts {
-        out.put_slice(&[0, 0xff]);
-        out.put_slice(part);
-    }
-    out.put_slice(&[0, 1]);
-}
-
-fn escaped_len(key: &[u8]) -> usize {
-    key.len() + key.iter().filter(|byte| **byte == 0).count() + 2
-}
-
-fn put_inverted(out: &mut BytesMut, at: RevisionKey) {
-    out.put_slice(&at.encode().map(|byte| !byte));
-}
-
 fn put_mark(out: &mut BytesMut, kind: EventKind, sub: i64) {
     let delete = if kind == EventKind::Delete { DELETE } else { 0 };
     if sub < i64::from(SUB_WIDE) {
@@ -401,47 +245,6 @@ fn put_mark(out: &mut BytesMut, kind: EventKind, sub: i64) {
     } else {
         out.put_i64(sub);
         out.put_u8(delete | SUB_WIDE);
-    }
-}
-
-/// Bytes being read.
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn varint(&mut self) -> Result<u64> {
-        let mut value = 0;
-        for (place, byte) in self.0.iter().enumerate().take(10) {
-            value |= u64::from(byte & 0x7f) << (7 * place);
-            if byte & 0x80 == 0 {
-                self.0 = &self.0[place + 1..];
-                return Ok(value);
-            }
-        }
-        Err(Error::Damaged("a number in a stored record does not end".into()))
-    }
-
-    fn bytes(&mut self) -> Result<&'a [u8]> {
-        let len = self.varint()?;
-        match usize::try_from(len)
-            .ok()
-            .and_then(|len| self.0.split_at_checked(len))
-        {
-            Some((bytes, rest)) => {
-                self.0 = rest;
-                Ok(bytes)
-            }
-            None => Err(Error::Damaged("a field of a stored record is cut short".into())),
-        }
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<()> {
-        match self.0.split_first() {
-            Some((found, rest)) if *found == byte => {
-                self.0 = rest;
-                Ok(())
-            }
-            _ => Err(Error::Damaged("a log record holds no event".into())),
-        }
     }
 }
 
@@ -500,7 +303,7 @@ mod tests {
                 None => assert!(record.version_key.is_empty()),
                 Some(_) => {
                     let superseded_at = replaced.map_or(at(700, 130), |replaced| replaced.at);
-                    let version = parse_version_key(&record.version_key).unwrap();
+                    let version = version_key::decode(&record.version_key).unwrap();
                     assert_eq!(version, (fields.key.to_vec(), superseded_at));
                 }
             }
@@ -546,22 +349,6 @@ mod tests {
     }
 
     #[test]
-    fn versions_sort_by_key_then_newest_first() {
-        let order = [
-            version_key(b"a", at(9, 1)),
-            version_key(b"a", at(9, 0)),
-            version_key(b"a", at(2, 0)),
-            version_key(b"a\0", at(5, 0)),
-            version_key(b"a\0\0", at(5, 0)),
-            version_key(b"a\0b", at(5, 0)),
-            version_key(b"a\x01", at(5, 0)),
-            version_key(b"ab", at(7, 0)),
-        ];
-        assert!(order.is_sorted());
-        assert!(order[0].starts_with(&version_prefix(b"a")) && !order[3].starts_with(&version_prefix(b"a")));
-    }
-
-    #[test]
     fn damaged_rows_are_errors() {
         let fields = Fields {
             key: b"key",
@@ -579,7 +366,7 @@ mod tests {
         for cut in 0..record.log.len() {
             let _ = LogRow::parse(&record.log[..cut]);
             let _ = Row::parse(&record.log[..cut]).map(|row| row.at());
-            let _ = parse_version_key(&record.log[..cut]);
+            let _ = version_key::decode(&record.log[..cut]);
         }
         assert!(matches!(Row::parse(b""), Err(Error::Damaged(_))));
         assert!(matches!(

@@ -131,16 +131,9 @@ impl Hashes {
 fn history(view: &View, compacted: Revision, revision: Revision, any_kept: bool) -> Result<HashKv> {
     let snapshot = &*view.snapshot;
     let mut sum = crc32c::crc32c(b"key");
-    let upper = if any_kept { revision } else { compacted };
-    let mut low = RevisionKey::default();
-    loop {
-        let window = Obsolete::find(snapshot, low, compacted.min(revision), upper)?;
-        let end = window.end.unwrap_or(last_of(compacted.min(revision)));
-        sum = hash_kept(snapshot, sum, low, end, &window.versions)?;
-        match window.end {
-            Some(end) => low = end,
-            None => break,
-        }
+    let old = compacted.min(revision);
+    if old.0 > 0 {
+        sum = hash_old(snapshot, sum, old, if any_kept { revision } else { compacted })?;
     }
     let after = last_of(Revision(compacted.0.max(0)));
     walk(snapshot, after, last_of(revision), |at, row| {
@@ -152,6 +145,20 @@ fn history(view: &View, compacted: Revision, revision: Revision, any_kept: bool)
         compact_revision: compacted,
         hash_revision: revision,
     })
+}
+
+/// Adds the living versions up to `old` that no record up to `upper` has replaced.
+fn hash_old(snapshot: &dyn Snapshot, mut sum: u32, old: Revision, upper: Revision) -> Result<u32> {
+    let mut low = RevisionKey::default();
+    loop {
+        let window = Obsolete::find(snapshot, low, old, upper)?;
+        let end = window.end.unwrap_or(last_of(old));
+        sum = hash_kept(snapshot, sum, low, end, &window.versions)?;
+        match window.end {
+            Some(end) => low = end,
+            None => return Ok(sum),
+        }
+    }
 }
 
 /// Versions that were replaced, in order, from a window of the history that is small enough to keep in memory.
@@ -236,7 +243,7 @@ fn hash_row(sum: u32, at: RevisionKey, row: &LogRow<'_>) -> u32 {
 }
 
 fn key_field_len(kv: &[u8]) -> usize {
-    let key = crate::format::Fields::parse(kv).map_or(&[][..], |fields| fields.key);
+    let key = crate::kv::Fields::parse(kv).map_or(&[][..], |fields| fields.key);
     if key.is_empty() {
         return 0;
     }

@@ -1,6 +1,7 @@
 //! Reading the log back as events, for watchers that are behind.
 
-use crate::format::{Fields, LogRow, log_revision};
+use crate::format::{LogRow, log_revision};
+use crate::kv::Fields;
 use crate::reader::log_kv;
 use crate::{Change, Changes, Error, Result};
 use bytes::Bytes;

@@ -1,6 +1,7 @@
 //! Taking history over from elsewhere: an etcd's database, a backup.
 
-use crate::format::{Fields, Record, Replaced, Row, Superseded};
+use crate::format::{Record, Replaced, Row, Superseded};
+use crate::kv::Fields;
 use crate::{Error, Result, Writer};
 use bytes::Bytes;
 use model::{EventKind, Revision, RevisionKey};
@@ -60,7 +61,8 @@ impl Writer {
                 ..Fields::default()
             },
         };
-        let superseded = match self.reader(self.revision()).row(given.key)? {
+        let base = self.base();
+        let superseded = match self.reader(&base, self.revision()).row(given.key)? {
             None => None,
             Some(row) => Some(superseded(&row)?),
         };

@@ -19,6 +19,7 @@ mod meta;
 mod overlay;
 mod range;
 mod reader;
+mod version_key;
 
 mod count;
 mod count_rows;

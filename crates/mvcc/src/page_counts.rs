@@ -42,6 +42,9 @@ impl PageCounts {
         if count.start.len().max(count.end.len()) > Self::KEY_BYTES_MAX {
             return;
         }
+        // A copy: a request's bytes may be a small window of a large network buffer.
+        let end = Bytes::copy_from_slice(&count.end);
+        let count = PageCount { end, ..count };
         let mut counts = self.counts.lock();
         if counts.len() == Self::LEN_MAX {
             counts.pop_front();

@@ -3,7 +3,7 @@
 
 use crate::Result;
 use crate::count::{self, Tally};
-use crate::format::{Fields, without_value, without_value_and_lease};
+use crate::kv::{Fields, without_value, without_value_and_lease};
 use crate::page_counts::PageCount;
 use crate::reader::{Arena, Found, Order, Reader};
 use bytes::Bytes;
@@ -303,7 +303,6 @@ impl Rank {
             SortTarget::Version => Rank::Number(fields.version),
             SortTarget::Create => Rank::Number(fields.create),
             SortTarget::Mod => Rank::Number(fields.modified),
-            SortTarget::Value if fields.value.is_empty() => Rank::Value(Bytes::new()),
             SortTarget::Value => Rank::Value(kv.slice_ref(fields.value)),
         })
     }

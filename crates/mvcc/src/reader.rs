@@ -1,10 +1,10 @@
 //! Finding versions: in the open group, in `current`, or in the history.
 
 use crate::counts::Counts;
-use crate::format::{LogRow, Row, version_key, version_revision};
+use crate::format::{LogRow, Row};
 use crate::overlay::{Overlay, Versions};
 use crate::page_counts::PageCounts;
-use crate::{Error, Kv, Result};
+use crate::{Error, Kv, Result, version_key};
 use bytes::{Bytes, BytesMut};
 use model::{EventKind, KeyRange, Rejection, Revision, RevisionKey};
 use std::ops::{Bound, ControlFlow};
@@ -306,7 +306,7 @@ impl<'a> History<'a> {
 
     /// What `key` was at `revision`.
     pub fn get(&mut self, key: &[u8], revision: Revision) -> Result<Option<Found<'static>>> {
-        let target = version_key(
+        let target = version_key::encode(
             key,
             RevisionKey {
                 main: revision,
@@ -324,7 +324,7 @@ impl<'a> History<'a> {
         let at = match versions.next()? {
             Some((row_key, kind)) if row_key.starts_with(&target[..prefix_len]) => (kind
                 == [EventKind::Put as u8])
-            .then(|| version_revision(row_key))
+            .then(|| version_key::revision(row_key))
             .transpose()?,
             _ => None,
         };

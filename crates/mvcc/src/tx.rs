@@ -1,17 +1,21 @@
 //! One request being executed.
 
-use crate::format::{Fields, Record, Replaced, Row, Superseded};
+use crate::format::{Record, Replaced, Row, Superseded};
+use crate::kv::Fields;
 use crate::reader::{Arena, Order, Reader};
-use crate::{Change, Changes, Error, Kv, Read, Result, Writer, count};
+use crate::{Change, Changes, Error, Kv, Read, Result, View, Writer, count};
 use bytes::Bytes;
 use model::pb::etcdserverpb::{RangeRequest, RangeResponse};
 use model::{EventKind, KeyRange, Revision, RevisionKey};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// One request: all its changes get one revision, the current one plus 1. Reads see its own changes; there is no
 /// way back, so check before writing. Dropping it ends the request as [`Tx::finish`] does.
 pub struct Tx<'a> {
     writer: &'a mut Writer,
+    /// What the writer's group builds on.
+    base: Arc<View>,
     /// The revision that changes get.
     revision: Revision,
     changes: Vec<Change>,
@@ -31,10 +35,11 @@ struct Version {
 }
 
 impl<'a> Tx<'a> {
-    pub(crate) fn new(writer: &'a mut Writer) -> Tx<'a> {
+    pub(crate) fn new(writer: &'a mut Writer, base: Arc<View>) -> Tx<'a> {
         let revision = writer.revision().next();
         Tx {
             writer,
+            base,
             revision,
             changes: Vec::new(),
         }
@@ -167,7 +172,7 @@ impl<'a> Tx<'a> {
     }
 
     fn reader(&self) -> Reader<'_> {
-        self.writer.reader(self.revision())
+        self.writer.reader(&self.base, self.revision())
     }
 }
 

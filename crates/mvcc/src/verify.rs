@@ -1,8 +1,9 @@
 //! Comparing everything with everything: for tests and tools, not for every day.
 
-use crate::format::{Fields, LogRow, Row, log_revision, parse_version_key, version_key};
+use crate::format::{LogRow, Row, log_revision};
+use crate::kv::Fields;
 use crate::meta::{HEAD, Head, SWEEP, Sweep};
-use crate::{Error, Result, Sizes, Store, count_rows};
+use crate::{Error, Result, Sizes, Store, count_rows, version_key};
 use bytes::Bytes;
 use model::{EventKind, RevisionKey};
 use std::ops::Bound;
@@ -77,7 +78,7 @@ impl<'a> Verify<'a> {
             let newest = self.newest(fields.key)?;
             let kind = self
                 .snapshot
-                .get(Family::Versions, &version_key(fields.key, at))?;
+                .get(Family::Versions, &version_key::encode(fields.key, at))?;
             let superseded = kind.as_deref() == Some(&[row.kind as u8]);
             if newest < Some(at) || superseded == (newest == Some(at)) {
                 return damaged(format!("{} is neither newest nor in versions", place()));
@@ -130,7 +131,7 @@ impl<'a> Verify<'a> {
         let mut cursor = self.snapshot.scan(Family::Versions, EVERYTHING)?;
         let mut rows = 0;
         while let Some((row_key, _)) = cursor.next()? {
-            let (key, at) = parse_version_key(row_key)?;
+            let (key, at) = version_key::decode(row_key)?;
             let log = self.snapshot.get(Family::Log, &at.encode())?;
             let log = log.as_deref().map(LogRow::parse).transpose()?;
             let logged = log.map(|log| Fields::parse(log.row.kv)).transpose()?;

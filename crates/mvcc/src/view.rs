@@ -83,7 +83,7 @@ impl View {
                 return Ok(ControlFlow::Break(()));
             }
             kvs.push(if keys_only {
-                crate::format::without_value_and_lease(found.kv())?
+                crate::kv::without_value_and_lease(found.kv())?
             } else {
                 found.keep(&mut arena)
             });

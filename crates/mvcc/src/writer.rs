@@ -18,8 +18,11 @@ use storage::{Backend, Batch, Family};
 /// After an error other than a rejection it refuses everything: the store must be opened anew.
 pub struct Writer {
     shared: Arc<Shared>,
-    /// The committed state that the group builds on.
-    base: Arc<View>,
+    /// The committed state that the open group builds on. None is held between groups: a snapshot that nobody reads
+    /// would keep the engine from giving back what a compaction removes.
+    base: Option<Arc<View>>,
+    /// As of the last commit.
+    committed: Head,
     /// With the group's finished requests.
     head: Head,
     /// With the group's changes, but no chunk cut or joined.
@@ -38,13 +41,14 @@ pub struct Writer {
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>) -> Writer {
-        let base = shared.view.load_full();
         let head = shared.ground.lock().head;
+        let counts = shared.view.load().counts.clone();
         Writer {
             shared,
+            base: None,
+            committed: head,
             head,
-            counts: base.counts.clone(),
-            base,
+            counts,
             touched: BTreeSet::new(),
             overlay: Overlay::default(),
             batch: Batch::new(),
@@ -57,7 +61,8 @@ impl Writer {
 
     /// Begins a request. Its reads see all requests of the group before it.
     pub fn begin(&mut self) -> Tx<'_> {
-        Tx::new(self)
+        let base = self.base();
+        Tx::new(self, base)
     }
 
     /// Rows of other owners (leases, users, members, applied index) that go into the same group.
@@ -76,8 +81,8 @@ impl Writer {
     }
 
     /// The last committed state, without the group.
-    pub fn view(&self) -> &Arc<View> {
-        &self.base
+    pub fn view(&self) -> Arc<View> {
+        self.shared.view.load_full()
     }
 
     /// Bytes that the open group holds in memory, roughly: a reason to commit.
@@ -120,10 +125,11 @@ impl Writer {
     }
 
     fn write_group(&mut self) -> Result<Vec<Arc<Changes>>> {
-        let (revision, compacted) = (self.base.revision, self.base.compacted);
-        if self.batch.is_empty() && (self.head.revision, self.head.compacted) == (revision, compacted) {
+        if self.batch.is_empty() && self.head == self.committed {
+            self.base = None;
             return Ok(Vec::new());
         }
+        let base = self.base();
         let mut batch = std::mem::take(&mut self.batch);
         // Only the newest row of each key, in order of keys: what an LSM takes in fastest.
         for (key, row) in self.overlay.rows() {
@@ -132,8 +138,12 @@ impl Writer {
         let touched = std::mem::take(&mut self.touched);
         if !touched.is_empty() {
             let chunk_keys = self.chunk_keys();
-            self.counts =
-                count_rows::settle(&self.reader(self.head.revision), touched, chunk_keys, &mut batch)?;
+            self.counts = count_rows::settle(
+                &self.reader(&base, self.head.revision),
+                touched,
+                chunk_keys,
+                &mut batch,
+            )?;
         }
 
         let mut ground = self.shared.ground.lock();
@@ -154,14 +164,15 @@ impl Writer {
             counts: self.counts.clone(),
             revision: head.revision,
             compacted: head.compacted,
-            page_counts: self.base.page_counts.clone(),
+            page_counts: base.page_counts.clone(),
         });
         ground.head = head;
-        self.shared.view.store(view.clone());
+        self.shared.view.store(view);
         self.shared.publish(&ground);
         drop(ground);
 
-        self.base = view;
+        self.base = None;
+        self.committed = head;
         self.head = head;
         self.overlay.clear();
         Ok(std::mem::take(&mut self.changes))
@@ -189,10 +200,17 @@ impl Writer {
         chosen.unwrap_or_else(|| (self.counts.total().isqrt() / 8).clamp(32, 512))
     }
 
-    /// The state with the group's changes.
-    pub(crate) fn reader(&self, revision: Revision) -> Reader<'_> {
+    /// What the group builds on.
+    pub(crate) fn base(&mut self) -> Arc<View> {
+        self.base
+            .get_or_insert_with(|| self.shared.view.load_full())
+            .clone()
+    }
+
+    /// The state of `base`, which is the group's, with the group's changes.
+    pub(crate) fn reader<'a>(&'a self, base: &'a View, revision: Revision) -> Reader<'a> {
         Reader {
-            snapshot: &*self.base.snapshot,
+            snapshot: &*base.snapshot,
             overlay: Some(&self.overlay),
             counts: &self.counts,
             page_counts: None,

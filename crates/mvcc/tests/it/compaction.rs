@@ -183,6 +183,20 @@ fn whoever_waits_for_the_removal_is_told_once() {
 }
 
 #[test]
+fn a_store_that_nobody_uses_lets_go_of_what_it_removed() {
+    let mut fixture = Fixture::new();
+    for round in 0..10 {
+        fixture.put("a", &round.to_string());
+    }
+    fixture.writer.compact(Revision(5)).unwrap();
+    fixture.writer.commit().unwrap();
+    let before = Arc::downgrade(&fixture.view());
+    assert!(before.upgrade().is_some());
+    fixture.sweep();
+    assert!(before.upgrade().is_none(), "its snapshot still sees all versions");
+}
+
+#[test]
 fn compactions_in_a_row_are_done_as_one() {
     let mut fixture = Fixture::new();
     for round in 0..10 {
