@@ -6,6 +6,7 @@ mod caller;
 mod clock;
 mod core;
 mod error;
+mod force;
 mod handle;
 mod layout;
 mod loops;

@@ -226,6 +226,7 @@ impl StateMachine for Replica {
     }
 
     fn checkpoint(&mut self, dir: &Path) -> Result<(), MachineError> {
+        let _timer = self.core.metrics.backend_snapshot.start_timer();
         Ok(self.core.backend().checkpoint(dir)?)
     }
 

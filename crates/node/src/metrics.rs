@@ -89,25 +89,25 @@ impl Metrics {
         let table = Table::new(registry);
         let apply_took = table.histograms(
             "etcd_server_apply_duration_seconds",
-            "The latency distributions of v2 apply called by backend.",
+            "Time to apply a committed request, by operation and outcome.",
             &["version", "op", "success"],
             exponential(0.0001, 2.0, 20),
         )?;
         let range_took = table.histograms(
             "etcd_server_range_duration_seconds",
-            "The latency distributions of txn.Range",
+            "Time to read a range, by outcome.",
             &["success"],
             exponential(0.0001, 2.0, 20),
         )?;
         table.label(
             "etcd_server_version",
-            "Which version is running. 1 for 'server_version' label with current version.",
+            "1 for the version of this server.",
             "server_version",
             &options.version,
         )?;
         table.label(
             "etcd_server_id",
-            "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.",
+            "1 for the id of this member, in hexadecimal.",
             "server_id",
             &member.to_string(),
         )?;
@@ -115,7 +115,7 @@ impl Metrics {
         table
             .gauge(
                 "etcd_server_quota_backend_bytes",
-                "Current backend storage quota size in bytes.",
+                "Space quota in bytes, -1 for none.",
             )?
             .set(quota);
         idle::register(&table)?;
@@ -125,35 +125,35 @@ impl Metrics {
             ranges_took: ["false", "true"].map(|success| range_took.with_label_values(&[success])),
             slow_applies: table.counter(
                 "etcd_server_slow_apply_total",
-                "The total number of slow apply requests (likely overloaded from slow disk).",
+                "Requests whose application took unusually long.",
             )?,
             leader_changes: table.counter(
                 "etcd_server_leader_changes_seen_total",
-                "The number of leader changes seen.",
+                "Leaders that this member has seen come.",
             )?,
             proposals_failed: table.counter(
                 "etcd_server_proposals_failed_total",
-                "The total number of failed proposals seen.",
+                "Proposals without an answer in time.",
             )?,
             reads_failed: table.counter(
                 "etcd_server_read_indexes_failed_total",
-                "The total number of failed read indexes seen.",
+                "Read indexes that were not confirmed.",
             )?,
             slow_reads: table.counter(
                 "etcd_server_slow_read_indexes_total",
-                "The total number of pending read indexes not in sync with leader's or timed out read index requests.",
+                "Linearizable reads that waited unusually long.",
             )?,
             heartbeats_failed: table.counter(
                 "etcd_server_heartbeat_send_failures_total",
-                "The total number of leader heartbeat send failures (likely overloaded from slow disk).",
+                "Heartbeats that could not be sent in time.",
             )?,
             installing_snapshot: table.gauge(
                 "etcd_server_snapshot_apply_in_progress_total",
-                "1 if the server is applying the incoming snapshot. 0 if none.",
+                "1 while a snapshot of the leader is being installed.",
             )?,
             promoted: table.counter(
                 "etcd_server_learner_promote_successes",
-                "The total number of successful learner promotions while this member is leader.",
+                "Learners promoted while this member led.",
             )?,
             promotes_failed: table.counters(
                 "etcd_server_learner_promote_failures",
@@ -162,89 +162,89 @@ impl Metrics {
             )?,
             wal_fsync: table.histogram(
                 "etcd_disk_wal_fsync_duration_seconds",
-                "The latency distributions of fsync called by WAL.",
+                "Time to make a group of log records durable.",
                 disk(),
             )?,
             wal_write: table.histogram(
                 "etcd_disk_wal_write_duration_seconds",
-                "The latency distributions of write called by WAL.",
+                "Time to write a group of log records.",
                 disk(),
             )?,
-            wal_bytes: table.gauge("etcd_disk_wal_write_bytes_total", "Total number of bytes written in WAL.")?,
+            wal_bytes: table.gauge("etcd_disk_wal_write_bytes_total", "Bytes written to the log.")?,
             backend_commit: table.histogram(
                 "etcd_disk_backend_commit_duration_seconds",
-                "The latency distributions of commit called by backend.",
+                "Time to write a group of applied requests to the store.",
                 disk(),
             )?,
             defragment: table.histogram(
                 "etcd_disk_backend_defrag_duration_seconds",
-                "The latency distribution of backend defragmentation.",
+                "Time to give space back.",
                 exponential(0.1, 2.0, 13),
             )?,
             defragmenting: table.gauge(
                 "etcd_disk_defrag_inflight",
-                "Whether or not defrag is active on the member. 1 means active, 0 means not.",
+                "1 while space is given back.",
             )?,
             backend_snapshot: table.histogram(
                 "etcd_disk_backend_snapshot_duration_seconds",
-                "The latency distribution of backend snapshots.",
+                "Time to copy the store for another member.",
                 exponential(0.01, 2.0, 17),
             )?,
             hash: table.histogram(
                 "etcd_mvcc_hash_duration_seconds",
-                "The latency distribution of storage hash operation.",
+                "Time to hash the whole state.",
                 exponential(0.01, 2.0, 15),
             )?,
             hash_kv: table.histogram(
                 "etcd_mvcc_hash_rev_duration_seconds",
-                "The latency distribution of storage hash by revision operation.",
+                "Time to hash the keys up to a revision.",
                 exponential(0.01, 2.0, 15),
             )?,
-            puts: table.counter("etcd_mvcc_put_total", "Total number of puts seen by this member.")?,
-            deletes: table.counter("etcd_mvcc_delete_total", "Total number of deletes seen by this member.")?,
-            ranges: table.counter("etcd_mvcc_range_total", "Total number of ranges seen by this member.")?,
-            txns: table.counter("etcd_mvcc_txn_total", "Total number of txns seen by this member.")?,
+            puts: table.counter("etcd_mvcc_put_total", "Puts seen by this member.")?,
+            deletes: table.counter("etcd_mvcc_delete_total", "Deletes seen by this member.")?,
+            ranges: table.counter("etcd_mvcc_range_total", "Ranges seen by this member.")?,
+            txns: table.counter("etcd_mvcc_txn_total", "Requests of two or more operations seen by this member.")?,
             put_bytes: table.gauge(
                 "etcd_debugging_mvcc_total_put_size_in_bytes",
-                "The total size of put kv pairs seen by this member.",
+                "Bytes of all keys and values put.",
             )?,
             leases_granted: table.counter(
                 "etcd_debugging_lease_granted_total",
-                "The total number of granted leases.",
+                "Leases granted.",
             )?,
             leases_revoked: table.counter(
                 "etcd_debugging_lease_revoked_total",
-                "The total number of revoked leases.",
+                "Leases revoked.",
             )?,
             leases_renewed: table.counter(
                 "etcd_debugging_lease_renewed_total",
-                "The number of renewed leases seen by the leader.",
+                "Keep-alives answered by this member as leader.",
             )?,
             leases_expired: table.counter(
                 "etcd_debugging_server_lease_expired_total",
-                "The total number of expired leases.",
+                "Leases that this member had revoked because they expired.",
             )?,
             lease_ttls: table.histogram(
                 "etcd_debugging_lease_ttl_total",
-                "Bucketed histogram of lease TTLs.",
+                "TTLs of granted leases in seconds.",
                 exponential(1.0, 2.0, 24),
             )?,
             compacted_keys: table.counter(
                 "etcd_debugging_mvcc_db_compaction_keys_total",
-                "Total number of db keys compacted.",
+                "Versions removed by compaction.",
             )?,
             compaction_last: table.gauge(
                 "etcd_debugging_mvcc_db_compaction_last",
-                "The unix time of the last db compaction. Resets to 0 on start.",
+                "Unix time of the last finished compaction, 0 before the first.",
             )?,
             compaction_pause: table.histogram(
                 "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds",
-                "Bucketed histogram of db compaction pause duration.",
+                "Time of one step of a compaction.",
                 exponential(1.0, 2.0, 13),
             )?,
             compaction_total: table.histogram(
                 "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
-                "Bucketed histogram of db compaction total duration.",
+                "Time of a whole compaction.",
                 exponential(100.0, 2.0, 14),
             )?,
         })

@@ -40,10 +40,6 @@ impl Observer for Reports {
         });
     }
 
-    fn proposals_failed(&self, count: usize) {
-        self.with(|core| core.metrics.proposals_failed.inc_by(count as u64));
-    }
-
     fn log_written(&self, bytes: usize, write: Duration, sync: Option<Duration>) {
         self.with(|core| {
             core.metrics.wal_bytes.add(bytes as i64);

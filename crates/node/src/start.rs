@@ -2,6 +2,7 @@
 
 use crate::clock::{Clock, time_of_day};
 use crate::core::{Core, Signals};
+use crate::force;
 use crate::layout::Layout;
 use crate::loops;
 use crate::machine::Replica;
@@ -45,11 +46,14 @@ impl Core {
     pub(crate) fn start(options: Options) -> Result<Arc<Core>> {
         let clock = Clock::start();
         let layout = Layout::prepare(&options.data_dir).map_err(fault("data directory"))?;
-        let log = open_log(&options, &layout)?;
+        let mut log = open_log(&options, &layout)?;
         let store = layout.store().map_err(fault("data directory"))?;
         let backend = (options.open_store)(&store).map_err(fault("store"))?;
         let machine =
             Machine::open(backend.clone(), machine_options(&options, log.cluster)).map_err(chain)?;
+        if options.force_new_cluster {
+            log = log.leave_alone(&options, &layout, &machine)?;
+        }
         let metrics = Metrics::register(&options.registry, &options, log.member).map_err(fault("metrics"))?;
         let (flush, flush_wanted) = crossbeam_channel::bounded(1);
         let (compact, compact_wanted) = crossbeam_channel::bounded(1);
@@ -177,6 +181,19 @@ impl Core {
     }
 }
 
+impl Log {
+    /// Makes this member the only one.
+    fn leave_alone(mut self, options: &Options, layout: &Layout, machine: &Machine) -> Result<Log> {
+        if raft_engine::is_blank(&self.recovered) {
+            return Err(Error::Fault("there is no data to force a new cluster from".to_owned()));
+        }
+        force::leave_alone(&mut self.wal, &self.recovered, self.member, machine.cluster())?;
+        // The lock on the log goes with it.
+        drop(self);
+        open_log(options, layout)
+    }
+}
+
 fn open_log(options: &Options, layout: &Layout) -> Result<Log> {
     let path = layout.wal();
     let named = || (options.bootstrap.member(), options.bootstrap.cluster());
@@ -195,8 +212,7 @@ fn open_log(options: &Options, layout: &Layout) -> Result<Log> {
     }
     let metadata =
         LogMetadata::decode(recovered.metadata.clone()).map_err(fault("metadata of the raft log"))?;
-    let untouched =
-        recovered.marker.index == 0 && recovered.entries.is_empty() && recovered.hard_state.is_empty();
+    let untouched = raft_engine::is_blank(&recovered);
     let bootstrap = if untouched {
         begin(&options.bootstrap)?
     } else {

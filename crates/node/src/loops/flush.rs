@@ -1,5 +1,5 @@
-//! The thread that makes the store durable from time to time, so that the log before may go, and that removes stores
-//! nobody reads any more.
+//! The thread that makes the store durable from time to time, so that the log before may go. It also removes what
+//! nobody needs any more: replaced stores, and tokens that have run out.
 
 use crate::core::Core;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -36,6 +36,7 @@ pub(crate) fn run(core: Arc<Core>, wanted: Receiver<()>) {
             flushed_at = now;
         }
         core.remove_retired(now);
+        core.options.tokens.sweep(now);
     }
 }
 

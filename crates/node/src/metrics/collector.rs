@@ -26,23 +26,23 @@ macro_rules! gauges {
 }
 
 gauges! {
-    has_leader "etcd_server_has_leader" "Whether or not a leader exists. 1 is existence, 0 is not.";
-    is_leader "etcd_server_is_leader" "Whether or not this member is a leader. 1 if is, 0 otherwise.";
-    is_learner "etcd_server_is_learner" "Whether or not this member is a learner. 1 if is, 0 otherwise.";
-    committed "etcd_server_proposals_committed_total" "The total number of consensus proposals committed.";
-    applied "etcd_server_proposals_applied_total" "The total number of consensus proposals applied.";
-    pending "etcd_server_proposals_pending" "The current number of pending proposals to commit.";
-    db_size "etcd_mvcc_db_total_size_in_bytes" "Total size of the underlying database physically allocated in bytes.";
-    db_in_use "etcd_mvcc_db_total_size_in_use_in_bytes" "Total size of the underlying database logically in use in bytes.";
-    open_reads "etcd_mvcc_db_open_read_transactions" "The number of currently open read transactions";
-    revision "etcd_debugging_mvcc_current_revision" "The current revision of store.";
-    compacted "etcd_debugging_mvcc_compact_revision" "The revision of the last compaction in store.";
-    keys "etcd_debugging_mvcc_keys_total" "Total number of keys.";
-    pending_events "etcd_debugging_mvcc_pending_events_total" "Total number of pending events to be sent.";
-    slow_watchers "etcd_debugging_mvcc_slow_watcher_total" "Total number of unsynced slow watchers.";
-    watch_streams "etcd_debugging_mvcc_watch_stream_total" "Total number of watch streams.";
-    watchers "etcd_debugging_mvcc_watcher_total" "Total number of watchers.";
-    auth_revision "etcd_debugging_auth_revision" "The current revision of auth store.";
+    has_leader "etcd_server_has_leader" "1 while this member knows a leader.";
+    is_leader "etcd_server_is_leader" "1 while this member leads.";
+    is_learner "etcd_server_is_learner" "1 while this member is a learner.";
+    committed "etcd_server_proposals_committed_total" "Committed index.";
+    applied "etcd_server_proposals_applied_total" "Applied index.";
+    pending "etcd_server_proposals_pending" "Proposals of this member that wait for their answer.";
+    db_size "etcd_mvcc_db_total_size_in_bytes" "Size of the store that the quota is compared with, in bytes.";
+    db_in_use "etcd_mvcc_db_total_size_in_use_in_bytes" "The part of the store's size that holds data, in bytes.";
+    open_reads "etcd_mvcc_db_open_read_transactions" "Open read transactions: none, reads use snapshots.";
+    revision "etcd_debugging_mvcc_current_revision" "Current revision of the keys.";
+    compacted "etcd_debugging_mvcc_compact_revision" "Compacted revision of the keys, -1 before the first compaction.";
+    keys "etcd_debugging_mvcc_keys_total" "Keys that exist.";
+    pending_events "etcd_debugging_mvcc_pending_events_total" "Events that wait to be sent to watchers.";
+    slow_watchers "etcd_debugging_mvcc_slow_watcher_total" "Watchers that are behind.";
+    watch_streams "etcd_debugging_mvcc_watch_stream_total" "Open watch streams.";
+    watchers "etcd_debugging_mvcc_watcher_total" "Watchers.";
+    auth_revision "etcd_debugging_auth_revision" "Revision of users and roles.";
 }
 
 /// A collector over a node; without a node it gives nothing.
@@ -61,20 +61,19 @@ impl Sampled {
             gauges: Gauges::new()?,
             events: prometheus::IntCounter::new(
                 "etcd_debugging_mvcc_events_total",
-                "Total number of events sent by this member.",
+                "Events sent to watchers.",
             )?,
             cluster_version: IntGaugeVec::new(
                 Opts::new(
                     "etcd_cluster_version",
-                    "Which version is running. 1 for 'cluster_version' label with current cluster version",
+                    "1 for the current cluster version, 0 for earlier ones.",
                 ),
                 &["cluster_version"],
             )?,
             alarms: IntGaugeVec::new(
                 Opts::new(
                     "etcd_debugging_server_alarms",
-                    "Alarms for every member in cluster. 1 for 'server_id' label with current ID. 2 for 'alarm_type' \
-                     label with type of this alarm",
+                    "1 for every alarm that is set, by member and type.",
                 ),
                 &["server_id", "alarm_type"],
             )?,

@@ -7,90 +7,90 @@ use prometheus::Result;
 const COUNTERS: &[(&str, &str)] = &[
     (
         "etcd_debugging_store_expires_total",
-        "Total number of expired keys.",
+        "Part of etcd's v2 store, always 0.",
     ),
     (
         "etcd_debugging_store_watch_requests_total",
-        "Total number of incoming watch requests (new or reestablished).",
+        "Part of etcd's v2 store, always 0.",
     ),
     (
         "etcd_grpc_proxy_events_coalescing_total",
-        "Total number of events coalescing",
+        "Part of etcd's gRPC proxy, always 0.",
     ),
 ];
 
 const GAUGES: &[(&str, &str)] = &[
     (
         "etcd_debugging_store_watchers",
-        "Count of currently active watchers.",
+        "Part of etcd's v2 store, always 0.",
     ),
-    ("etcd_grpc_proxy_cache_hits_total", "Total number of cache hits"),
+    ("etcd_grpc_proxy_cache_hits_total", "Part of etcd's gRPC proxy, always 0."),
     (
         "etcd_grpc_proxy_cache_keys_total",
-        "Total number of keys/ranges cached",
+        "Part of etcd's gRPC proxy, always 0.",
     ),
     (
         "etcd_grpc_proxy_cache_misses_total",
-        "Total number of cache misses",
+        "Part of etcd's gRPC proxy, always 0.",
     ),
     (
         "etcd_grpc_proxy_watchers_coalescing_total",
-        "Total number of current watchers coalescing",
+        "Part of etcd's gRPC proxy, always 0.",
     ),
 ];
 
 const HISTOGRAMS: &[(&str, &str, f64, usize)] = &[
     (
         "etcd_debugging_disk_backend_commit_rebalance_duration_seconds",
-        "The latency distributions of commit.rebalance called by bboltdb backend.",
+        "A phase of bbolt's commits, always empty.",
         0.001,
         14,
     ),
     (
         "etcd_debugging_disk_backend_commit_spill_duration_seconds",
-        "The latency distributions of commit.spill called by bboltdb backend.",
+        "A phase of bbolt's commits, always empty.",
         0.001,
         14,
     ),
     (
         "etcd_debugging_disk_backend_commit_write_duration_seconds",
-        "The latency distributions of commit.write called by bboltdb backend.",
+        "A phase of bbolt's commits, always empty.",
         0.001,
         14,
     ),
     (
         "etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds",
-        "Bucketed histogram of index compaction pause duration.",
+        "Compaction of etcd's index in memory, always empty.",
         0.5,
         14,
     ),
     (
         "etcd_debugging_snap_save_marshalling_duration_seconds",
-        "The marshalling cost distributions of save called by snapshot.",
+        "Part of etcd's snapshot files, always empty.",
         0.001,
         14,
     ),
     (
         "etcd_debugging_snap_save_total_duration_seconds",
-        "The total latency distributions of save called by snapshot.",
+        "Part of etcd's snapshot files, always empty.",
         0.001,
         14,
     ),
     (
         "etcd_snap_db_fsync_duration_seconds",
-        "The latency distributions of fsyncing .snap.db file",
+        "Part of etcd's snapshot files, always empty.",
         0.001,
         14,
     ),
     (
         "etcd_snap_db_save_total_duration_seconds",
-        "The total latency distributions of v3 snapshot save",
+        "Part of etcd's snapshot files, always empty.",
         0.1,
         10,
     ),
     (
         "etcd_snap_fsync_duration_seconds",
-        "The latency distributions of fsync called by snap.",
+        "Part of etcd's snapshot files, always empty.",
         0.001,
         14,
     ),

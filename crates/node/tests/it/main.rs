@@ -1,0 +1,6 @@
+//! Nodes as a gateway and their peers see them: one alone, and clusters in one process.
+
+mod cluster;
+mod net;
+mod stories;
+mod single;
