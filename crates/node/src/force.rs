@@ -31,11 +31,18 @@ struct ConfChange {
 }
 
 /// Appends the changes that leave `own` alone. `cluster` is what the store holds; what the log adds to it counts too.
-pub(crate) fn leave_alone(wal: &mut Wal, recovered: &Recovered, own: MemberId, cluster: &Cluster) -> Result<()> {
+pub(crate) fn leave_alone(
+    wal: &mut Wal,
+    recovered: &Recovered,
+    own: MemberId,
+    cluster: &Cluster,
+) -> Result<()> {
     let damaged = || Error::Fault("the raft log holds no readable hard state".to_owned());
     let state = HardState::decode(recovered.hard_state.clone()).ok_or_else(damaged)?;
     let mut index = state.commit.max(recovered.marker.index);
-    let others: BTreeSet<u64> = known(recovered, index, cluster).filter(|id| *id != own.0).collect();
+    let others: BTreeSet<u64> = known(recovered, index, cluster)
+        .filter(|id| *id != own.0)
+        .collect();
     let mut changes = vec![promotion(own, cluster)];
     changes.extend(others.iter().map(|id| ConfChange {
         kind: REMOVE,
@@ -44,7 +51,11 @@ pub(crate) fn leave_alone(wal: &mut Wal, recovered: &Recovered, own: MemberId, c
     }));
     tracing::warn!(
         removed = others.len(),
-        dropped = recovered.entries.iter().filter(|entry| entry.index > index).count(),
+        dropped = recovered
+            .entries
+            .iter()
+            .filter(|entry| entry.index > index)
+            .count(),
         "forcing a new cluster of this member alone"
     );
     let entries: Vec<(u64, Vec<u8>)> = changes
@@ -55,7 +66,11 @@ pub(crate) fn leave_alone(wal: &mut Wal, recovered: &Recovered, own: MemberId, c
         })
         .collect();
     let term = state.term;
-    let state = HardState { commit: index, ..state }.encode();
+    let state = HardState {
+        commit: index,
+        ..state
+    }
+    .encode();
     let mut group: Vec<Record<'_>> = entries
         .iter()
         .map(|(index, data)| Record::Entry {
@@ -66,7 +81,9 @@ pub(crate) fn leave_alone(wal: &mut Wal, recovered: &Recovered, own: MemberId, c
         })
         .collect();
     group.push(Record::State(&state));
-    wal.append(&group).and_then(|()| wal.sync()).map_err(|error| Error::Fault(error.to_string()))
+    wal.append(&group)
+        .and_then(|()| wal.sync())
+        .map_err(|error| Error::Fault(error.to_string()))
 }
 
 /// A voter may be added once more; a learner, which could not elect itself, becomes one.

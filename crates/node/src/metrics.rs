@@ -181,10 +181,7 @@ impl Metrics {
                 "Time to give space back.",
                 exponential(0.1, 2.0, 13),
             )?,
-            defragmenting: table.gauge(
-                "etcd_disk_defrag_inflight",
-                "1 while space is given back.",
-            )?,
+            defragmenting: table.gauge("etcd_disk_defrag_inflight", "1 while space is given back.")?,
             backend_snapshot: table.histogram(
                 "etcd_disk_backend_snapshot_duration_seconds",
                 "Time to copy the store for another member.",
@@ -203,19 +200,16 @@ impl Metrics {
             puts: table.counter("etcd_mvcc_put_total", "Puts seen by this member.")?,
             deletes: table.counter("etcd_mvcc_delete_total", "Deletes seen by this member.")?,
             ranges: table.counter("etcd_mvcc_range_total", "Ranges seen by this member.")?,
-            txns: table.counter("etcd_mvcc_txn_total", "Requests of two or more operations seen by this member.")?,
+            txns: table.counter(
+                "etcd_mvcc_txn_total",
+                "Requests of two or more operations seen by this member.",
+            )?,
             put_bytes: table.gauge(
                 "etcd_debugging_mvcc_total_put_size_in_bytes",
                 "Bytes of all keys and values put.",
             )?,
-            leases_granted: table.counter(
-                "etcd_debugging_lease_granted_total",
-                "Leases granted.",
-            )?,
-            leases_revoked: table.counter(
-                "etcd_debugging_lease_revoked_total",
-                "Leases revoked.",
-            )?,
+            leases_granted: table.counter("etcd_debugging_lease_granted_total", "Leases granted.")?,
+            leases_revoked: table.counter("etcd_debugging_lease_revoked_total", "Leases revoked.")?,
             leases_renewed: table.counter(
                 "etcd_debugging_lease_renewed_total",
                 "Keep-alives answered by this member as leader.",

@@ -185,7 +185,9 @@ impl Log {
     /// Makes this member the only one.
     fn leave_alone(mut self, options: &Options, layout: &Layout, machine: &Machine) -> Result<Log> {
         if raft_engine::is_blank(&self.recovered) {
-            return Err(Error::Fault("there is no data to force a new cluster from".to_owned()));
+            return Err(Error::Fault(
+                "there is no data to force a new cluster from".to_owned(),
+            ));
         }
         force::leave_alone(&mut self.wal, &self.recovered, self.member, machine.cluster())?;
         // The lock on the log goes with it.

@@ -24,7 +24,10 @@ const GAUGES: &[(&str, &str)] = &[
         "etcd_debugging_store_watchers",
         "Part of etcd's v2 store, always 0.",
     ),
-    ("etcd_grpc_proxy_cache_hits_total", "Part of etcd's gRPC proxy, always 0."),
+    (
+        "etcd_grpc_proxy_cache_hits_total",
+        "Part of etcd's gRPC proxy, always 0.",
+    ),
     (
         "etcd_grpc_proxy_cache_keys_total",
         "Part of etcd's gRPC proxy, always 0.",

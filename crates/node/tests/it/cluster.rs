@@ -251,5 +251,8 @@ async fn read(node: &Handle, key: &str, serializable: bool) -> node::Result<Opti
 
 pub async fn grant(node: &Handle, ttl: i64) -> i64 {
     let request = pb::LeaseGrantRequest { id: 0, ttl };
-    within(node.lease_grant(request, &Caller::anonymous())).await.unwrap().id
+    within(node.lease_grant(request, &Caller::anonymous()))
+        .await
+        .unwrap()
+        .id
 }

@@ -2,5 +2,5 @@
 
 mod cluster;
 mod net;
-mod stories;
 mod single;
+mod stories;

@@ -82,7 +82,8 @@ impl Transport for Link {
                 let dir = net.dir.join(format!("received-{to}-{}", checkpoint.index()));
                 let _ = std::fs::remove_dir_all(&dir);
                 copy(checkpoint.path(), &dir);
-                peer.raft().is_ok_and(|raft| raft.install_snapshot(message, dir).is_ok())
+                peer.raft()
+                    .is_ok_and(|raft| raft.install_snapshot(message, dir).is_ok())
             });
             let sender = net.nodes.lock().get(&from).cloned();
             if let Some(sender) = sender
@@ -120,7 +121,9 @@ impl Peers for Link {
     }
 
     fn connected_for(&self, member: MemberId) -> Option<Duration> {
-        self.net.reach(self.member, member.0).map(|_| Duration::from_secs(60))
+        self.net
+            .reach(self.member, member.0)
+            .map(|_| Duration::from_secs(60))
     }
 
     fn members_changed(&self, _members: &[pb::Member]) {}

@@ -20,10 +20,19 @@ async fn what_is_written_is_read() {
     assert_eq!((header.cluster_id, header.member_id, header.revision), (7, 1, 3));
     let members = node.members(true, &Caller::anonymous()).await.unwrap();
     assert_eq!(members.len(), 1);
-    assert_eq!((members[0].name.as_str(), members[0].client_urls.len()), ("m1", 1));
-    eventually("the cluster version", async || node.cluster_version().as_deref() == Some("3.7.0")).await;
+    assert_eq!(
+        (members[0].name.as_str(), members[0].client_urls.len()),
+        ("m1", 1)
+    );
+    eventually("the cluster version", async || {
+        node.cluster_version().as_deref() == Some("3.7.0")
+    })
+    .await;
     let status = node.status(&Caller::anonymous()).unwrap();
-    assert_eq!((status.leader, status.errors.len(), status.version.as_str()), (1, 0, "3.7.1"));
+    assert_eq!(
+        (status.leader, status.errors.len(), status.version.as_str()),
+        (1, 0, "3.7.1")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,7 +62,10 @@ async fn a_stopped_node_says_so() {
     let mut cluster = Cluster::start(1).await;
     let node = cluster.node(1).clone();
     cluster.stop(1).await;
-    assert_eq!(put(&node, "a", "1").await, Err(Error::Rejected(Rejection::Stopped)));
+    assert_eq!(
+        put(&node, "a", "1").await,
+        Err(Error::Rejected(Rejection::Stopped))
+    );
     assert_eq!(get(&node, "a").await, Err(Error::Rejected(Rejection::Stopped)));
     assert_eq!(within(node.stopped()).await, Ok(()));
 }
@@ -79,7 +91,10 @@ async fn an_expired_lease_takes_its_keys() {
     let gone = within(node.time_to_live(asked(lease), &caller)).await.unwrap();
     assert_eq!((gone.ttl, gone.granted_ttl), (-1, 0));
     let there = within(node.time_to_live(asked(kept), &caller)).await.unwrap();
-    assert_eq!((there.granted_ttl, &there.keys[..]), (1, &[bytes::Bytes::from("kept")][..]));
+    assert_eq!(
+        (there.granted_ttl, &there.keys[..]),
+        (1, &[bytes::Bytes::from("kept")][..])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +114,9 @@ async fn transactions_that_only_read_take_no_place_in_the_log() {
         success: vec![range],
         ..Default::default()
     };
-    let response = within(node.txn(request.clone(), &Caller::anonymous())).await.unwrap();
+    let response = within(node.txn(request.clone(), &Caller::anonymous()))
+        .await
+        .unwrap();
     assert!(response.succeeded && response.responses.len() == 1);
     assert_eq!(node.applied(), before);
 
@@ -123,7 +140,11 @@ async fn watchers_see_what_is_written() {
         key: "a".into(),
         ..Default::default()
     });
-    let mut next = async || within(std::future::poll_fn(|cx| responses.poll_next(cx))).await.unwrap();
+    let mut next = async || {
+        within(std::future::poll_fn(|cx| responses.poll_next(cx)))
+            .await
+            .unwrap()
+    };
     assert!(next().await.created);
     put(node, "a", "1").await.unwrap();
     put(node, "b", "1").await.unwrap();
@@ -148,7 +169,10 @@ async fn a_full_store_raises_the_alarm_and_lets_nothing_in() {
     }
     assert_eq!(refused, Some(Error::Rejected(Rejection::NoSpace)));
     eventually("the alarm", async || node.alarms().no_space()).await;
-    assert_eq!(put(node, "b", "1").await, Err(Error::Rejected(Rejection::NoSpace)));
+    assert_eq!(
+        put(node, "b", "1").await,
+        Err(Error::Rejected(Rejection::NoSpace))
+    );
 
     // Room is made by compaction and defragmentation; the alarm is for somebody to clear.
     let caller = Caller::anonymous();
@@ -158,7 +182,10 @@ async fn a_full_store_raises_the_alarm_and_lets_nothing_in() {
     };
     within(node.compact(request, &caller)).await.unwrap();
     within(node.defragment(&caller)).await.unwrap();
-    assert_eq!(put(node, "b", "1").await, Err(Error::Rejected(Rejection::NoSpace)));
+    assert_eq!(
+        put(node, "b", "1").await,
+        Err(Error::Rejected(Rejection::NoSpace))
+    );
     let request = pb::AlarmRequest {
         action: pb::alarm_request::AlarmAction::Deactivate as i32,
         member_id: 1,
@@ -187,16 +214,25 @@ async fn users_log_in_and_get_what_is_theirs() {
             hashed_password: within(node.hash_password(format!("{name}'s"))).await.unwrap(),
             ..Default::default()
         };
-        within(node.propose(Request::AuthUserAdd(request), &nobody)).await.unwrap();
+        within(node.propose(Request::AuthUserAdd(request), &nobody))
+            .await
+            .unwrap();
     }
     let grant = pb::AuthUserGrantRoleRequest {
         user: "root".into(),
         role: "root".into(),
     };
-    within(node.propose(Request::AuthUserGrantRole(grant), &nobody)).await.unwrap();
-    within(node.propose(Request::AuthEnable(pb::AuthEnableRequest {}), &nobody)).await.unwrap();
+    within(node.propose(Request::AuthUserGrantRole(grant), &nobody))
+        .await
+        .unwrap();
+    within(node.propose(Request::AuthEnable(pb::AuthEnableRequest {}), &nobody))
+        .await
+        .unwrap();
 
-    assert_eq!(put(node, "a", "1").await, Err(Error::Rejected(Rejection::UserEmpty)));
+    assert_eq!(
+        put(node, "a", "1").await,
+        Err(Error::Rejected(Rejection::UserEmpty))
+    );
     let log_in = async |name: &str, password: &str| {
         let request = pb::AuthenticateRequest {
             name: name.to_owned(),
@@ -214,12 +250,18 @@ async fn users_log_in_and_get_what_is_theirs() {
         key: "a".into(),
         ..Default::default()
     });
-    assert!(matches!(within(node.propose(request.clone(), &root)).await, Ok(Reply::Put(_))));
+    assert!(matches!(
+        within(node.propose(request.clone(), &root)).await,
+        Ok(Reply::Put(_))
+    ));
     let token = log_in("ada", "ada's").await.unwrap().token;
     let ada = within(node.identify(&token)).await.unwrap();
     let denied = Err(Error::Rejected(Rejection::PermissionDenied));
     assert_eq!(within(node.propose(request, &ada)).await, denied);
-    assert_eq!(node.authorize_root(&ada), Err(Error::Rejected(Rejection::PermissionDenied)));
+    assert_eq!(
+        node.authorize_root(&ada),
+        Err(Error::Rejected(Rejection::PermissionDenied))
+    );
     assert_eq!(node.authorize_user(&ada), Ok(()));
     let made_up = within(node.identify("abcdefghijklmnop.1")).await;
     assert_eq!(made_up, Err(Error::Rejected(Rejection::InvalidAuthToken)));
@@ -234,7 +276,9 @@ async fn metrics_have_etcds_names() {
     put(node, "a", "1").await.unwrap();
     put(node, "a", "2").await.unwrap();
     eventually("the cluster version", async || node.cluster_version().is_some()).await;
-    let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    let text = prometheus::TextEncoder::new()
+        .encode_to_string(&registry.gather())
+        .unwrap();
     for line in [
         "etcd_mvcc_put_total 2",
         "etcd_debugging_mvcc_keys_total 1",
@@ -246,7 +290,10 @@ async fn metrics_have_etcds_names() {
         "etcd_cluster_version{cluster_version=\"3.7\"} 1",
         "etcd_server_id{server_id=\"1\"} 1",
     ] {
-        assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is missing in\n{text}"
+        );
     }
 }
 
@@ -264,5 +311,8 @@ async fn many_writers_at_once_all_get_their_own_revision() {
     }
     revisions.sort();
     assert_eq!(revisions, (2..202).collect::<Vec<_>>());
-    tokio::time::timeout(Duration::from_secs(1), node.wait_applied(node.applied())).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(1), node.wait_applied(node.applied()))
+        .await
+        .unwrap()
+        .unwrap();
 }

@@ -53,7 +53,10 @@ async fn leadership_is_handed_over() {
     let stranger = within(old.move_leader(MemberId(99), &caller)).await;
     assert_eq!(stranger, Err(Error::Rejected(Rejection::BadLeaderTransferee)));
     within(old.move_leader(target, &caller)).await.unwrap();
-    eventually("the new leader", async || cluster.leader().await.member_id() == target).await;
+    eventually("the new leader", async || {
+        cluster.leader().await.member_id() == target
+    })
+    .await;
     let not_leader = within(old.move_leader(target, &caller)).await;
     assert_eq!(not_leader, Err(Error::Rejected(Rejection::NotLeader)));
 }
@@ -78,7 +81,10 @@ async fn a_member_cut_off_serves_old_data_only_where_that_was_asked_for() {
     let read = within(read).await.unwrap();
     let changed = Err(Error::Rejected(Rejection::LeaderChanged));
     assert!(read == Ok(Some("2".into())) || read == changed, "{read:?}");
-    eventually("catching up", async || get_local(&lonely, "a").await.as_deref() == Some("2")).await;
+    eventually("catching up", async || {
+        get_local(&lonely, "a").await.as_deref() == Some("2")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +95,10 @@ async fn leases_are_kept_alive_through_any_member_and_survive_their_leader() {
     let lease = grant(&follower, 2).await;
     put_with_lease(&follower, "a", "1", lease).await.unwrap();
     assert_eq!(within(follower.keep_alive(LeaseId(lease), &caller)).await, Ok(2));
-    let asked = pb::LeaseTimeToLiveRequest { id: lease, keys: true };
+    let asked = pb::LeaseTimeToLiveRequest {
+        id: lease,
+        keys: true,
+    };
     let stands = within(follower.time_to_live(asked, &caller)).await.unwrap();
     assert_eq!((stands.granted_ttl, stands.keys.len()), (2, 1));
     assert!(stands.ttl >= 0);
@@ -109,13 +118,21 @@ async fn a_cluster_grows_by_a_learner_that_is_promoted() {
     let first = cluster.node(1).clone();
     put(&first, "a", "1").await.unwrap();
 
-    let added = within(first.member_add(member(2).peer_urls, true, &caller)).await.unwrap();
+    let added = within(first.member_add(member(2).peer_urls, true, &caller))
+        .await
+        .unwrap();
     let id = added.member.unwrap().id;
     assert_eq!(added.members.len(), 2);
     let too_many = within(first.member_add(member(3).peer_urls, true, &caller)).await;
-    assert_eq!(too_many.map(|_| ()), Err(Error::Rejected(Rejection::TooManyLearners)));
+    assert_eq!(
+        too_many.map(|_| ()),
+        Err(Error::Rejected(Rejection::TooManyLearners))
+    );
     let early = within(first.member_promote(MemberId(id), &caller)).await;
-    assert_eq!(early.map(|_| ()), Err(Error::Rejected(Rejection::LearnerNotReady)));
+    assert_eq!(
+        early.map(|_| ()),
+        Err(Error::Rejected(Rejection::LearnerNotReady))
+    );
 
     let learner = cluster.run_joining(id, added.members);
     within(learner.ready()).await;
@@ -132,10 +149,15 @@ async fn a_cluster_grows_by_a_learner_that_is_promoted() {
     put(&learner, "a", "2").await.unwrap();
     assert_eq!(get(&first, "a").await, Ok(Some("2".into())));
     let voter = within(first.member_promote(MemberId(id), &caller)).await;
-    assert_eq!(voter.map(|_| ()), Err(Error::Rejected(Rejection::MemberNotLearner)));
+    assert_eq!(
+        voter.map(|_| ()),
+        Err(Error::Rejected(Rejection::MemberNotLearner))
+    );
 
     let urls = vec!["http://elsewhere:2380".to_owned()];
-    let updated = within(first.member_update(MemberId(id), urls.clone(), &caller)).await.unwrap();
+    let updated = within(first.member_update(MemberId(id), urls.clone(), &caller))
+        .await
+        .unwrap();
     assert_eq!(updated.member.unwrap().peer_urls, urls);
 
     within(first.member_remove(MemberId(id), &caller)).await.unwrap();
@@ -160,13 +182,19 @@ async fn a_member_far_behind_gets_a_snapshot() {
         range_end: "l".into(),
         ..Default::default()
     });
-    let mut next = async || within(std::future::poll_fn(|cx| responses.poll_next(cx))).await.unwrap();
+    let mut next = async || {
+        within(std::future::poll_fn(|cx| responses.poll_next(cx)))
+            .await
+            .unwrap()
+    };
     assert!(next().await.created);
 
     cluster.net.cut_off(id);
     let lease = grant(&leader, 3600).await;
     for number in 0..100 {
-        put_with_lease(&leader, &format!("k{number}"), "1", lease).await.unwrap();
+        put_with_lease(&leader, &format!("k{number}"), "1", lease)
+            .await
+            .unwrap();
     }
     cluster.net.heal();
     eventually("the snapshot", async || get_local(&late, "k99").await.is_some()).await;
@@ -186,4 +214,27 @@ async fn a_member_far_behind_gets_a_snapshot() {
     within(back.ready()).await;
     assert_eq!(get(&back, "k99").await, Ok(Some("1".into())));
     assert_eq!(get(&back, "after").await, Ok(Some("1".into())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_survivor_is_forced_to_go_on_alone() {
+    let mut cluster = Cluster::start(3).await;
+    let caller = Caller::anonymous();
+    put(cluster.node(2), "a", "1").await.unwrap();
+    assert_eq!(get(cluster.node(1), "a").await, Ok(Some("1".into())));
+    for id in 1..=3 {
+        cluster.stop(id).await;
+    }
+    let alone = cluster.run(1, |options| options.force_new_cluster = true);
+    within(alone.ready()).await;
+    let members = within(alone.members(true, &caller)).await.unwrap();
+    assert_eq!(members.iter().map(|member| member.id).collect::<Vec<_>>(), [1]);
+    assert_eq!(get(&alone, "a").await, Ok(Some("1".into())));
+    put(&alone, "a", "2").await.unwrap();
+
+    // It stays so without being forced again.
+    cluster.stop(1).await;
+    let alone = cluster.run(1, |_| {});
+    within(alone.ready()).await;
+    assert_eq!(get(&alone, "a").await, Ok(Some("2".into())));
 }
