@@ -5,6 +5,7 @@ use crate::cut::Cut;
 use crate::frames::Frames;
 use crate::methods::{Kind, Method};
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -124,9 +125,50 @@ impl Body for ResponseBody {
     }
 }
 
+/// What a handler answers with.
+pub(crate) enum Reply {
+    /// One message, then the trailers that say that all is well.
+    Message(Option<Bytes>),
+    /// Those trailers are sent too.
+    Done,
+    /// A stream of messages, or nothing where the headers hold a refusal.
+    Stream(tonic::body::Body),
+}
+
+impl Reply {
+    /// A message with its header.
+    pub fn message(framed: Bytes) -> Reply {
+        Reply::Message(Some(framed))
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self {
+            Reply::Message(message) => Poll::Ready(Some(Ok(match message.take() {
+                Some(message) => Frame::data(message),
+                None => {
+                    *self = Reply::Done;
+                    let mut trailers = HeaderMap::with_capacity(1);
+                    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+                    Frame::trailers(trailers)
+                }
+            }))),
+            Reply::Done => Poll::Ready(None),
+            Reply::Stream(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Reply::Message(_) => false,
+            Reply::Done => true,
+            Reply::Stream(body) => body.is_end_stream(),
+        }
+    }
+}
+
 /// The responses of a call: counted, and followed to the call's end.
 pub(crate) struct RpcBody {
-    body: tonic::body::Body,
+    reply: Reply,
     frames: Frames,
     call: Call,
     cut: Option<Cut>,
@@ -137,7 +179,7 @@ impl RpcBody {
     /// Takes the response of a handler. A unary call has ended with it; a stream may be cut.
     pub fn response(
         mut call: Call,
-        response: http::Response<tonic::body::Body>,
+        response: http::Response<Reply>,
         cut: Option<Cut>,
     ) -> http::Response<RpcBody> {
         if let Some(code) = code_in(response.headers()) {
@@ -145,8 +187,8 @@ impl RpcBody {
         } else if call.method.kind() == Kind::Unary {
             call.end(Code::Ok);
         }
-        response.map(|body| RpcBody {
-            body,
+        response.map(|reply| RpcBody {
+            reply,
             frames: Frames::default(),
             call,
             cut,
@@ -155,7 +197,7 @@ impl RpcBody {
     }
 }
 
-fn code_in(headers: &http::HeaderMap) -> Option<Code> {
+fn code_in(headers: &HeaderMap) -> Option<Code> {
     headers
         .get("grpc-status")
         .map(|status| Code::from_bytes(status.as_bytes()))
@@ -176,12 +218,12 @@ impl Body for RpcBody {
             this.ended = true;
             this.cut = None;
             this.call.end(status.code());
-            let mut trailers = http::HeaderMap::new();
+            let mut trailers = HeaderMap::new();
             // Fails for a text that is no header value; ours all are.
             let _ = status.add_header(&mut trailers);
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        let frame = ready!(this.reply.poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -203,10 +245,6 @@ impl Body for RpcBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.ended || self.reply.is_end_stream()
     }
 }

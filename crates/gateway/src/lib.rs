@@ -22,6 +22,7 @@ mod services;
 mod shared;
 mod socket;
 mod status;
+mod unary;
 
 pub use options::{Options, SnapshotWriter};
 pub use serve::{Error, serve};

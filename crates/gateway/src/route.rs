@@ -30,7 +30,10 @@ impl Connection {
 
     /// Answers a request.
     pub async fn answer(&self, mut request: Request<Incoming>) -> Response<ResponseBody> {
-        if let Some(name) = self.certificate.as_ref().and_then(|certificate| certificate.name.as_ref())
+        if let Some(name) = self
+            .certificate
+            .as_ref()
+            .and_then(|certificate| certificate.name.as_ref())
             && self.core.shared.options.certificate_users
         {
             request.extensions_mut().insert(name.clone());

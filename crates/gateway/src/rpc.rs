@@ -1,17 +1,17 @@
 //! From a gRPC request to its handler: the rules that hold for all calls, in etcd's order.
 
-use crate::body::{RequestBody, ResponseBody, RpcBody, Source};
+use crate::body::{Reply, RequestBody, ResponseBody, RpcBody, Source};
 use crate::core::{Call, Core};
 use crate::cut::cut;
 use crate::methods::{Kind, Method};
 use crate::metrics::VersionCounters;
 use crate::rejected;
 use crate::services::Answer;
+use crate::unary;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::Full;
 use model::Rejection;
-use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tonic::Status;
@@ -32,7 +32,7 @@ pub(crate) async fn call(
     };
     let call = Call::start(Arc::clone(&core), method);
     let response = match admit(&core, client, method, request.headers()) {
-        Err(status) => RpcBody::response(call, status.into_http(), None),
+        Err(status) => RpcBody::response(call, unary::refuse(status), None),
         Ok(()) => {
             let timeout = timeout(request.headers());
             let needs_leader = needs_leader(request.headers());
@@ -42,7 +42,7 @@ pub(crate) async fn call(
                 RpcBody::response(call, within(timeout, answer).await, None)
             } else {
                 let cut = cut(&core.shared, method, needs_leader, timeout);
-                RpcBody::response(call, certain(answer.await), Some(cut))
+                RpcBody::response(call, answer.await, Some(cut))
             }
         }
     };
@@ -132,19 +132,12 @@ fn timeout(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
-fn certain<T>(result: Result<T, Infallible>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(never) => match never {},
-    }
-}
-
-async fn within(timeout: Option<Duration>, answer: Answer) -> Response<tonic::body::Body> {
+async fn within(timeout: Option<Duration>, answer: Answer) -> Response<Reply> {
     match timeout {
-        None => certain(answer.await),
+        None => answer.await,
         Some(timeout) => match tokio::time::timeout(timeout, answer).await {
-            Ok(response) => certain(response),
-            Err(_) => crate::status(node::Error::DeadlineExceeded).into_http(),
+            Ok(response) => response,
+            Err(_) => unary::refuse(crate::status(node::Error::DeadlineExceeded)),
         },
     }
 }

@@ -153,7 +153,11 @@ impl Handshake {
             Handshake::Optional(secure) => {
                 let mut first = [0];
                 match &socket {
-                    Socket::Tcp(stream) if stream.peek(&mut first).await? == 1 && first[0] == TLS_HANDSHAKE => secure,
+                    Socket::Tcp(stream)
+                        if stream.peek(&mut first).await? == 1 && first[0] == TLS_HANDSHAKE =>
+                    {
+                        secure
+                    }
                     _ => return Ok((socket, None)),
                 }
             }

@@ -1,17 +1,13 @@
 //! `grpc.health.v1`: one service, the empty name, that serves as long as this server does.
 
-use super::{Answer, Responses};
-use crate::body::RequestBody;
+use super::Responses;
 use crate::shared::Shared;
 use futures::stream;
-use http::Request as HttpRequest;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tonic::codegen::Service;
 use tonic::{Request, Response, Status, async_trait};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_server};
-use tonic_prost::ProstCodec;
 
 pub(crate) struct Health(pub Arc<Shared>);
 
@@ -74,41 +70,21 @@ impl health_server::Health for Health {
     }
 }
 
-/// The newer `List` call, which the generated service does not know yet.
-#[derive(Clone)]
-pub(crate) struct List(pub Arc<Shared>);
-
+/// Of the newer `List` call, which the generated service does not know yet.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct HealthListRequest {}
 
+/// All services and how they are.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct HealthListResponse {
     #[prost(map = "string, message", tag = "1")]
     statuses: HashMap<String, HealthCheckResponse>,
 }
 
-impl List {
-    pub fn call(&self, request: HttpRequest<RequestBody>) -> Answer {
-        let service = self.clone();
-        Box::pin(async move {
-            let mut grpc = tonic::server::Grpc::new(ProstCodec::default());
-            Ok(grpc.unary(service, request).await)
-        })
-    }
-}
-
-impl Service<Request<HealthListRequest>> for List {
-    type Response = Response<HealthListResponse>;
-    type Error = Status;
-    type Future = std::future::Ready<Result<Self::Response, Status>>;
-
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Status>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<HealthListRequest>) -> Self::Future {
+impl Health {
+    pub async fn list(&self, _: Request<HealthListRequest>) -> Result<Response<HealthListResponse>, Status> {
         let running = *self.0.defragmenting.borrow();
         let statuses = HashMap::from([(String::new(), self.0.serving(running))]);
-        std::future::ready(Ok(Response::new(HealthListResponse { statuses })))
+        Ok(Response::new(HealthListResponse { statuses }))
     }
 }

@@ -121,7 +121,10 @@ impl WatchStream {
         }
     }
 
-    fn create(&mut self, request: pb::WatchCreateRequest) {
+    fn create(&mut self, mut request: pb::WatchCreateRequest) {
+        // The keys stay for as long as the watcher, and would hold on to the buffer they were received in.
+        request.key = Bytes::copy_from_slice(&request.key);
+        request.range_end = Bytes::copy_from_slice(&request.range_end);
         // A negative start is refused before the permission is looked at, as in etcd.
         if request.start_revision < 0 || !self.shared.node.rules().is_enabled() {
             self.control.create(&request);

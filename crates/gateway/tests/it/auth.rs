@@ -24,7 +24,14 @@ async fn token(server: &Server, user: &str) -> String {
         name: user.into(),
         password: format!("{user}'s"),
     };
-    server.auth().await.authenticate(request).await.unwrap().into_inner().token
+    server
+        .auth()
+        .await
+        .authenticate(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .token
 }
 
 fn with_token<T>(message: T, name: &'static str, token: &str) -> Request<T> {
@@ -48,13 +55,28 @@ async fn a_token_gives_what_its_user_may() {
     );
     let ada = token(&server, "ada").await;
     kv.put(with_token(put("a/1", "1"), "token", &ada)).await.unwrap();
-    kv.range(with_token(get("a/1"), "authorization", &format!("Bearer {ada}"))).await.unwrap();
+    kv.range(with_token(get("a/1"), "authorization", &format!("Bearer {ada}")))
+        .await
+        .unwrap();
     for refused in [
         refusal(kv.put(with_token(put("b", "1"), "token", &ada)).await),
         refusal(kv.range(with_token(get("b"), "token", &ada)).await),
-        refusal(kv.compact(with_token(pb::CompactionRequest { revision: 2, physical: false }, "token", &ada)).await),
+        refusal(
+            kv.compact(with_token(
+                pb::CompactionRequest {
+                    revision: 2,
+                    physical: false,
+                },
+                "token",
+                &ada,
+            ))
+            .await,
+        ),
     ] {
-        assert_eq!(refused, (Code::PermissionDenied, "etcdserver: permission denied".into()));
+        assert_eq!(
+            refused,
+            (Code::PermissionDenied, "etcdserver: permission denied".into())
+        );
     }
     server.stop().await;
 }
@@ -64,11 +86,15 @@ async fn the_etcd_client_signs_in_by_itself() {
     let server = Server::start().await;
     locked_down(&server).await;
     let options = ConnectOptions::new().with_user("ada", "ada's");
-    let mut client = etcd_client::Client::connect([server.url()], Some(options)).await.unwrap();
+    let mut client = etcd_client::Client::connect([server.url()], Some(options))
+        .await
+        .unwrap();
     client.put("a/2", "x", None).await.unwrap();
     assert!(client.put("b", "x", None).await.is_err());
     let options = ConnectOptions::new().with_user("root", "root's");
-    let mut root = etcd_client::Client::connect([server.url()], Some(options)).await.unwrap();
+    let mut root = etcd_client::Client::connect([server.url()], Some(options))
+        .await
+        .unwrap();
     assert_eq!(root.user_list().await.unwrap().users(), ["ada", "root"]);
     assert_eq!(root.user_get("ada").await.unwrap().roles(), ["writer"]);
     root.auth_disable().await.unwrap();
@@ -94,14 +120,20 @@ async fn a_watcher_needs_permission_when_it_is_created() {
     assert!(refused.created && refused.canceled);
     assert_eq!(
         (refused.watch_id, &refused.cancel_reason[..]),
-        (-1, "rpc error: code = PermissionDenied desc = etcdserver: permission denied")
+        (
+            -1,
+            "rpc error: code = PermissionDenied desc = etcdserver: permission denied"
+        )
     );
     assert!(!within(responses.message()).await.unwrap().unwrap().canceled);
 
     let nobody = tokio_stream::iter([create("a/1")]);
     let mut responses = server.watch().await.watch(nobody).await.unwrap().into_inner();
     let refused = within(responses.message()).await.unwrap().unwrap();
-    assert_eq!(refused.cancel_reason, "rpc error: code = InvalidArgument desc = etcdserver: user name is empty");
+    assert_eq!(
+        refused.cancel_reason,
+        "rpc error: code = InvalidArgument desc = etcdserver: user name is empty"
+    );
     server.stop().await;
 }
 
@@ -111,19 +143,35 @@ async fn refusals_have_etcds_codes_and_texts() {
     let mut client = server.auth().await;
     assert_eq!(
         refusal(client.auth_enable(pb::AuthEnableRequest {}).await),
-        (Code::FailedPrecondition, "etcdserver: root user does not exist".into())
+        (
+            Code::FailedPrecondition,
+            "etcdserver: root user does not exist".into()
+        )
     );
-    let login = pb::AuthenticateRequest { name: "ada".into(), password: "wrong".into() };
+    let login = pb::AuthenticateRequest {
+        name: "ada".into(),
+        password: "wrong".into(),
+    };
     assert_eq!(
         refusal(client.authenticate(login.clone()).await),
-        (Code::FailedPrecondition, "etcdserver: authentication is not enabled".into())
+        (
+            Code::FailedPrecondition,
+            "etcdserver: authentication is not enabled".into()
+        )
     );
-    let nameless = pb::AuthUserAddRequest { password: "x".into(), ..Default::default() };
+    let nameless = pb::AuthUserAddRequest {
+        password: "x".into(),
+        ..Default::default()
+    };
     assert_eq!(
         refusal(client.user_add(nameless).await),
         (Code::InvalidArgument, "etcdserver: user name is empty".into())
     );
-    let long = pb::AuthUserAddRequest { name: "u".into(), password: "x".repeat(73), ..Default::default() };
+    let long = pb::AuthUserAddRequest {
+        name: "u".into(),
+        password: "x".repeat(73),
+        ..Default::default()
+    };
     assert_eq!(
         refusal(client.user_add(long).await),
         (Code::Unknown, "bcrypt: password length exceeds 72 bytes".into())
@@ -136,7 +184,11 @@ async fn refusals_have_etcds_codes_and_texts() {
             "etcdserver: authentication failed, invalid user ID or password".into()
         )
     );
-    let status = client.auth_status(pb::AuthStatusRequest {}).await.unwrap().into_inner();
+    let status = client
+        .auth_status(pb::AuthStatusRequest {})
+        .await
+        .unwrap()
+        .into_inner();
     assert!(status.enabled && status.auth_revision > 1 && status.header.is_some());
     server.stop().await;
 }

@@ -7,15 +7,29 @@ use tonic::Code;
 #[tokio::test]
 async fn members_are_listed_without_a_revision() {
     let server = Server::start().await;
-    server.kv().await.put(crate::support::put("a", "1")).await.unwrap();
+    server
+        .kv()
+        .await
+        .put(crate::support::put("a", "1"))
+        .await
+        .unwrap();
     let mut client = server.cluster().await;
     for linearizable in [false, true] {
-        let list = client.member_list(pb::MemberListRequest { linearizable }).await.unwrap().into_inner();
+        let list = client
+            .member_list(pb::MemberListRequest { linearizable })
+            .await
+            .unwrap()
+            .into_inner();
         let header = list.header.unwrap();
         assert_eq!((header.member_id, header.revision), (MEMBER, 0));
         assert!(header.raft_term > 0);
-        let [member] = &list.members[..] else { panic!("one member, not {:?}", list.members) };
-        assert_eq!((member.id, &member.name[..], member.is_learner), (MEMBER, "one", false));
+        let [member] = &list.members[..] else {
+            panic!("one member, not {:?}", list.members)
+        };
+        assert_eq!(
+            (member.id, &member.name[..], member.is_learner),
+            (MEMBER, "one", false)
+        );
         assert_eq!(member.client_urls, ["http://127.0.0.1:2379"]);
     }
     server.stop().await;
@@ -26,7 +40,10 @@ async fn a_learner_is_added_and_removed() {
     let server = Server::start().await;
     let mut client = server.etcd().await;
     let options = etcd_client::MemberAddOptions::new().with_is_learner();
-    let added = client.member_add(["http://127.0.0.1:9"], Some(options)).await.unwrap();
+    let added = client
+        .member_add(["http://127.0.0.1:9"], Some(options))
+        .await
+        .unwrap();
     let id = added.member().unwrap().id();
     assert!(added.member().unwrap().name().is_empty() && added.member_list().len() == 2);
     let mut cluster = server.cluster().await;
@@ -46,10 +63,16 @@ async fn refusals_have_etcds_codes_and_texts() {
     let server = Server::start().await;
     let mut client = server.cluster().await;
     for urls in [vec![], vec!["nonsense".to_owned()], vec!["http://host".into()]] {
-        let request = pb::MemberAddRequest { peer_urls: urls, is_learner: false };
+        let request = pb::MemberAddRequest {
+            peer_urls: urls,
+            is_learner: false,
+        };
         assert_eq!(
             refusal(client.member_add(request).await),
-            (Code::InvalidArgument, "etcdserver: given member URLs are invalid".into())
+            (
+                Code::InvalidArgument,
+                "etcdserver: given member URLs are invalid".into()
+            )
         );
     }
     assert_eq!(
@@ -64,8 +87,15 @@ async fn refusals_have_etcds_codes_and_texts() {
         )
     );
     assert_eq!(
-        refusal(client.member_promote(pb::MemberPromoteRequest { id: MEMBER }).await),
-        (Code::FailedPrecondition, "etcdserver: can only promote a learner member".into())
+        refusal(
+            client
+                .member_promote(pb::MemberPromoteRequest { id: MEMBER })
+                .await
+        ),
+        (
+            Code::FailedPrecondition,
+            "etcdserver: can only promote a learner member".into()
+        )
     );
     server.stop().await;
 }

@@ -40,7 +40,10 @@ async fn keys_are_put_read_and_deleted() {
     )
     .await;
     assert_eq!(txn["succeeded"], true);
-    assert_eq!(txn["responses"][0]["response_range"]["header"], json!({ "revision": "2" }));
+    assert_eq!(
+        txn["responses"][0]["response_range"]["header"],
+        json!({ "revision": "2" })
+    );
     let deleted = ok(&server, "/v3/kv/deleterange", r#"{"key":"Zm9v"}"#).await;
     assert_eq!(deleted["deleted"], "1");
     server.stop().await;
@@ -50,8 +53,18 @@ async fn keys_are_put_read_and_deleted() {
 async fn refusals_have_codes_texts_and_statuses() {
     let server = Server::start().await;
     let cases = [
-        ("/v3/kv/range", "{}", StatusCode::BAD_REQUEST, r#"{"code":3,"message":"etcdserver: key is not provided"}"#),
-        ("/v3/kv/nothing", "{}", StatusCode::NOT_FOUND, r#"{"code":5,"message":"Not Found"}"#),
+        (
+            "/v3/kv/range",
+            "{}",
+            StatusCode::BAD_REQUEST,
+            r#"{"code":3,"message":"etcdserver: key is not provided"}"#,
+        ),
+        (
+            "/v3/kv/nothing",
+            "{}",
+            StatusCode::NOT_FOUND,
+            r#"{"code":5,"message":"Not Found"}"#,
+        ),
         (
             "/v3/lease/revoke",
             r#"{"ID":"9"}"#,
@@ -60,13 +73,23 @@ async fn refusals_have_codes_texts_and_statuses() {
         ),
     ];
     for (path, body, status, answer) in cases {
-        assert_eq!(post(&server, path, body).await, (status, answer.to_owned()), "{path}");
+        assert_eq!(
+            post(&server, path, body).await,
+            (status, answer.to_owned()),
+            "{path}"
+        );
     }
     let (status, body) = post(&server, "/v3/kv/range", "{nonsense").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(body.starts_with(r#"{"code":3,"message":""#), "{body}");
     let (status, _, body) = send(&server, Request::get("/v3/kv/range"), "").await;
-    assert_eq!((status, &body[..]), (StatusCode::NOT_IMPLEMENTED, r#"{"code":12,"message":"Method Not Allowed"}"#));
+    assert_eq!(
+        (status, &body[..]),
+        (
+            StatusCode::NOT_IMPLEMENTED,
+            r#"{"code":12,"message":"Method Not Allowed"}"#
+        )
+    );
     server.stop().await;
 }
 
@@ -80,13 +103,22 @@ struct Stream {
 impl Stream {
     async fn open(server: &Server, path: &str, first: &'static str) -> Stream {
         let (requests, receiver) = mpsc::channel(8);
-        requests.send(Ok(http_body::Frame::data(first.into()))).await.unwrap();
+        requests
+            .send(Ok(http_body::Frame::data(first.into())))
+            .await
+            .unwrap();
         let body = StreamBody::new(ReceiverStream::new(receiver));
-        let request = Request::post(format!("{}{path}", server.url())).body(body).unwrap();
+        let request = Request::post(format!("{}{path}", server.url()))
+            .body(body)
+            .unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
         let response = within(client.request(request)).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        Stream { requests, body: response.into_body(), buffer: Vec::new() }
+        Stream {
+            requests,
+            body: response.into_body(),
+            buffer: Vec::new(),
+        }
     }
 
     async fn line(&mut self) -> Option<Value> {
@@ -115,7 +147,10 @@ async fn a_watch_goes_on_line_by_line() {
     assert_eq!(stream.line().await.unwrap()["result"]["watch_id"], "-1");
     server.stop().await;
     let ended = stream.line().await.unwrap();
-    assert_eq!(ended, json!({ "error": { "code": 14, "message": "etcdserver: server stopped" } }));
+    assert_eq!(
+        ended,
+        json!({ "error": { "code": 14, "message": "etcdserver: server stopped" } })
+    );
     assert_eq!(stream.line().await, None);
 }
 
@@ -125,10 +160,19 @@ async fn keep_alives_end_with_the_requests() {
     ok(&server, "/v3/lease/grant", r#"{"TTL":"60","ID":"5"}"#).await;
     let (status, body) = post(&server, "/v3/lease/keepalive", r#"{"ID":"5"} {"ID":6}"#).await;
     assert_eq!(status, StatusCode::OK);
-    let lines: Vec<Value> = body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = body
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(lines.len(), 2);
-    assert_eq!((&lines[0]["result"]["ID"], &lines[0]["result"]["TTL"]), (&json!("5"), &json!("60")));
-    assert_eq!((&lines[1]["result"]["ID"], &lines[1]["result"]["TTL"]), (&json!("6"), &Value::Null));
+    assert_eq!(
+        (&lines[0]["result"]["ID"], &lines[0]["result"]["TTL"]),
+        (&json!("5"), &json!("60"))
+    );
+    assert_eq!(
+        (&lines[1]["result"]["ID"], &lines[1]["result"]["TTL"]),
+        (&json!("6"), &Value::Null)
+    );
     server.stop().await;
 }
 
@@ -146,7 +190,10 @@ async fn a_stream_that_cannot_begin_says_so_in_its_status() {
 
 #[tokio::test]
 async fn calls_beyond_the_limit_of_streams_wait() {
-    let options = gateway::Options { concurrent_streams_max: 1, ..Default::default() };
+    let options = gateway::Options {
+        concurrent_streams_max: 1,
+        ..Default::default()
+    };
     let server = Server::with(options).await;
     let mut stream = Stream::open(&server, "/v3/watch", r#"{"create_request":{"key":"Zm9v"}}"#).await;
     assert!(stream.line().await.is_some());

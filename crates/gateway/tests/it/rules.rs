@@ -1,9 +1,10 @@
 //! What holds for all calls: paths, versions, leaders, limits, the health service, reflection, metrics.
 
 use crate::support::{Server, get, put, refusal, within};
+use http::Request;
 use model::pb::etcdserverpb as pb;
 use std::time::Duration;
-use tonic::{Code, Request};
+use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -17,12 +18,21 @@ async fn an_unknown_path_is_answered_in_grpc_go_words() {
     let server = Server::start().await;
     let mut grpc = tonic::client::Grpc::new(server.channel().await);
     for (path, text) in [
-        ("/etcdserverpb.KV/Get", "unknown method Get for service etcdserverpb.KV"),
+        (
+            "/etcdserverpb.KV/Get",
+            "unknown method Get for service etcdserverpb.KV",
+        ),
         ("/no.Such/Thing", "unknown service no.Such"),
     ] {
         grpc.ready().await.unwrap();
         let codec = tonic_prost::ProstCodec::<pb::RangeRequest, pb::RangeResponse>::default();
-        let result = grpc.unary(Request::new(get("a")), http::uri::PathAndQuery::from_static(path), codec).await;
+        let result = grpc
+            .unary(
+                tonic::Request::new(get("a")),
+                http::uri::PathAndQuery::from_static(path),
+                codec,
+            )
+            .await;
         assert_eq!(refusal(result), (Code::Unimplemented, text.into()));
     }
     server.stop().await;
@@ -31,8 +41,10 @@ async fn an_unknown_path_is_answered_in_grpc_go_words() {
 #[tokio::test]
 async fn a_leader_that_is_there_satisfies_those_who_need_one() {
     let server = Server::start().await;
-    let mut request = Request::new(get("a"));
-    request.metadata_mut().insert("hasleader", "true".parse().unwrap());
+    let mut request = tonic::Request::new(get("a"));
+    request
+        .metadata_mut()
+        .insert("hasleader", "true".parse().unwrap());
     server.kv().await.range(request).await.unwrap();
     server.stop().await;
 }
@@ -40,18 +52,13 @@ async fn a_leader_that_is_there_satisfies_those_who_need_one() {
 #[tokio::test]
 async fn a_call_ends_at_its_deadline() {
     let server = Server::start().await;
-    let lease = pb::LeaseGrantRequest { ttl: 100, id: 1 };
-    server.lease().await.lease_grant(lease).await.unwrap();
-    let mut client = server.lock().await;
-    let request = |lease: i64| model::pb::v3lockpb::LockRequest { name: "q".into(), lease };
-    client.lock(request(0)).await.unwrap();
-    let mut late = Request::new(request(1));
-    // Said in the header only, so that the server has to keep it.
-    late.metadata_mut().insert("grpc-timeout", "50m".parse().unwrap());
-    assert_eq!(
-        refusal(within(client.lock(late)).await),
-        (Code::DeadlineExceeded, "context deadline exceeded".into())
-    );
+    // Through the JSON gateway: gRPC clients keep deadlines themselves, and this server is the one to be tested.
+    let lock = || Request::post("/v3/lock/lock").header("grpc-timeout", "50m");
+    let (status, _, _) = crate::http::send(&server, lock(), r#"{"name":"cQ=="}"#).await;
+    assert_eq!(status, http::StatusCode::OK);
+    let (status, _, body) = crate::http::send(&server, lock(), r#"{"name":"cQ=="}"#).await;
+    assert_eq!(status, http::StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(body, r#"{"code":4,"message":"context deadline exceeded"}"#);
     server.stop().await;
 }
 
@@ -59,12 +66,20 @@ async fn a_call_ends_at_its_deadline() {
 async fn the_health_service_knows_the_empty_name() {
     let server = Server::start().await;
     let mut client = HealthClient::new(server.channel().await);
-    let check = |service: &str| HealthCheckRequest { service: service.into() };
+    let check = |service: &str| HealthCheckRequest {
+        service: service.into(),
+    };
     let serving = client.check(check("")).await.unwrap().into_inner();
     assert_eq!(serving.status(), ServingStatus::Serving);
-    assert_eq!(refusal(client.check(check("KV")).await), (Code::NotFound, "unknown service".into()));
+    assert_eq!(
+        refusal(client.check(check("KV")).await),
+        (Code::NotFound, "unknown service".into())
+    );
     let mut watch = client.watch(check("")).await.unwrap().into_inner();
-    assert_eq!(within(watch.message()).await.unwrap().unwrap().status(), ServingStatus::Serving);
+    assert_eq!(
+        within(watch.message()).await.unwrap().unwrap().status(),
+        ServingStatus::Serving
+    );
     server.stop().await;
 }
 
@@ -76,13 +91,26 @@ async fn reflection_lists_the_services() {
         message_request: Some(MessageRequest::ListServices(String::new())),
         ..Default::default()
     };
-    let mut answers =
-        client.server_reflection_info(tokio_stream::iter([request])).await.unwrap().into_inner();
-    let answer = within(answers.message()).await.unwrap().unwrap().message_response.unwrap();
-    let MessageResponse::ListServicesResponse(list) = answer else { panic!("no list: {answer:?}") };
+    let mut answers = client
+        .server_reflection_info(tokio_stream::iter([request]))
+        .await
+        .unwrap()
+        .into_inner();
+    let answer = within(answers.message())
+        .await
+        .unwrap()
+        .unwrap()
+        .message_response
+        .unwrap();
+    let MessageResponse::ListServicesResponse(list) = answer else {
+        panic!("no list: {answer:?}")
+    };
     let names: Vec<String> = list.service.into_iter().map(|service| service.name).collect();
     for name in ["etcdserverpb.KV", "v3lockpb.Lock", "grpc.health.v1.Health"] {
-        assert!(names.iter().any(|found| found == name), "{name} is not in {names:?}");
+        assert!(
+            names.iter().any(|found| found == name),
+            "{name} is not in {names:?}"
+        );
     }
     server.stop().await;
 }
@@ -92,14 +120,19 @@ async fn calls_are_counted_by_how_they_end() {
     let server = Server::start().await;
     let mut kv = server.kv().await;
     for version in ["3.7", "3.7", "3.6"] {
-        let mut request = Request::new(put("a", "1"));
-        request.metadata_mut().insert("client-api-version", version.parse().unwrap());
+        let mut request = tonic::Request::new(put("a", "1"));
+        request
+            .metadata_mut()
+            .insert("client-api-version", version.parse().unwrap());
         kv.put(request).await.unwrap();
     }
     refusal(kv.put(put("", "1")).await);
     let mut watch = server.watch().await;
     let (keep, receiver) = tokio::sync::mpsc::channel::<pb::WatchRequest>(1);
-    let stream = watch.watch(tokio_stream::wrappers::ReceiverStream::new(receiver)).await.unwrap();
+    let stream = watch
+        .watch(tokio_stream::wrappers::ReceiverStream::new(receiver))
+        .await
+        .unwrap();
     drop((stream, keep));
     let labels = "grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"";
     let expected = [
@@ -116,12 +149,18 @@ async fn calls_are_counted_by_how_they_end() {
     within(async {
         loop {
             let text = crate::http::get(&server, "/metrics").await.1;
-            let missing: Vec<_> = expected.iter().filter(|line| !text.lines().any(|found| found == *line)).collect();
+            let missing: Vec<_> = expected
+                .iter()
+                .filter(|line| !text.lines().any(|found| found == *line))
+                .collect();
             if missing.is_empty() {
                 break;
             }
             // The end of the watch takes its way to the server.
-            assert!(missing.iter().all(|line| line.contains("Canceled")), "{missing:?} are not in {text}");
+            assert!(
+                missing.iter().all(|line| line.contains("Canceled")),
+                "{missing:?} are not in {text}"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })

@@ -53,9 +53,15 @@ impl Server {
         let address = socket.local_addr().unwrap();
         let (shutdown, wait) = oneshot::channel();
         let listeners = vec![Listener::plain(Accept::Tcp(socket), Traffic::All)];
-        let serving = tokio::spawn(gateway::serve(options, listeners, node.clone(), registry, async {
-            let _ = wait.await;
-        }));
+        let serving = tokio::spawn(gateway::serve(
+            options,
+            listeners,
+            node.clone(),
+            registry,
+            async {
+                let _ = wait.await;
+            },
+        ));
         Server {
             address,
             node,
@@ -70,7 +76,11 @@ impl Server {
     }
 
     pub async fn channel(&self) -> Channel {
-        Endpoint::from_shared(self.url()).unwrap().connect().await.unwrap()
+        Endpoint::from_shared(self.url())
+            .unwrap()
+            .connect()
+            .await
+            .unwrap()
     }
 
     pub async fn kv(&self) -> KvClient<Channel> {
@@ -199,7 +209,9 @@ impl raft_engine::Transport for Alone {
 
 /// Nothing in these tests takes long: what does not come, never comes.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("takes too long")
+    tokio::time::timeout(Duration::from_secs(20), future)
+        .await
+        .expect("takes too long")
 }
 
 /// The refusal of a call, as code and text.

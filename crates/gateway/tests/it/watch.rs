@@ -19,7 +19,12 @@ struct Stream {
 impl Stream {
     async fn open(server: &Server) -> Stream {
         let (requests, receiver) = mpsc::channel(64);
-        let responses = server.watch().await.watch(ReceiverStream::new(receiver)).await.unwrap();
+        let responses = server
+            .watch()
+            .await
+            .watch(ReceiverStream::new(receiver))
+            .await
+            .unwrap();
         Stream {
             requests,
             responses: responses.into_inner(),
@@ -27,7 +32,9 @@ impl Stream {
     }
 
     async fn ask(&self, request: RequestUnion) {
-        let request = pb::WatchRequest { request_union: Some(request) };
+        let request = pb::WatchRequest {
+            request_union: Some(request),
+        };
         self.requests.send(request).await.unwrap();
     }
 
@@ -41,7 +48,10 @@ impl Stream {
 }
 
 fn key(key: &'static str) -> pb::WatchCreateRequest {
-    pb::WatchCreateRequest { key: key.into(), ..Default::default() }
+    pb::WatchCreateRequest {
+        key: key.into(),
+        ..Default::default()
+    }
 }
 
 fn events(response: &pb::WatchResponse) -> Vec<String> {
@@ -51,7 +61,12 @@ fn events(response: &pb::WatchResponse) -> Vec<String> {
         .map(|event| {
             let event = Event::decode(event.clone()).unwrap();
             let kv = crate::support::kv(&event.kv);
-            format!("{:?} {} @{}", event.r#type(), String::from_utf8_lossy(&kv.key), kv.mod_revision)
+            format!(
+                "{:?} {} @{}",
+                event.r#type(),
+                String::from_utf8_lossy(&kv.key),
+                kv.mod_revision
+            )
         })
         .collect()
 }
@@ -73,8 +88,16 @@ async fn a_watcher_is_announced_then_told_then_cancelled() {
     assert_eq!(events(&told), ["Put a @3"]);
     assert_eq!(told.header.unwrap().revision, 3);
 
-    stream.ask(RequestUnion::CancelRequest(pb::WatchCancelRequest { watch_id: 77 })).await;
-    stream.ask(RequestUnion::CancelRequest(pb::WatchCancelRequest { watch_id: 0 })).await;
+    stream
+        .ask(RequestUnion::CancelRequest(pb::WatchCancelRequest {
+            watch_id: 77,
+        }))
+        .await;
+    stream
+        .ask(RequestUnion::CancelRequest(pb::WatchCancelRequest {
+            watch_id: 0,
+        }))
+        .await;
     let cancelled = stream.next().await;
     assert!(cancelled.canceled && !cancelled.created);
     assert_eq!((cancelled.watch_id, cancelled.header.unwrap().revision), (0, 3));
@@ -89,7 +112,12 @@ async fn history_is_replayed_and_the_client_may_stop_asking() {
         kv.put(put("a", value)).await.unwrap();
     }
     let mut stream = Stream::open(&server).await;
-    stream.create(pb::WatchCreateRequest { start_revision: 3, ..key("a") }).await;
+    stream
+        .create(pb::WatchCreateRequest {
+            start_revision: 3,
+            ..key("a")
+        })
+        .await;
     // The client has said all it wants to say, and goes on listening.
     let (closed, _) = mpsc::channel(1);
     stream.requests = closed;
@@ -107,9 +135,19 @@ async fn a_start_before_the_compaction_is_told_and_the_stream_goes_on() {
     for value in ["1", "2", "3"] {
         kv.put(put("a", value)).await.unwrap();
     }
-    kv.compact(pb::CompactionRequest { revision: 4, physical: false }).await.unwrap();
+    kv.compact(pb::CompactionRequest {
+        revision: 4,
+        physical: false,
+    })
+    .await
+    .unwrap();
     let mut stream = Stream::open(&server).await;
-    stream.create(pb::WatchCreateRequest { start_revision: 2, ..key("a") }).await;
+    stream
+        .create(pb::WatchCreateRequest {
+            start_revision: 2,
+            ..key("a")
+        })
+        .await;
     assert!(stream.next().await.created);
     let ended = stream.next().await;
     assert!(ended.canceled && ended.cancel_reason.is_empty());
@@ -125,10 +163,19 @@ async fn refused_watchers_say_why() {
     let mut stream = Stream::open(&server).await;
     let requests = [
         (
-            pb::WatchCreateRequest { start_revision: -1, ..key("a") },
+            pb::WatchCreateRequest {
+                start_revision: -1,
+                ..key("a")
+            },
             "etcdserver: mvcc: required revision has been compacted",
         ),
-        (pb::WatchCreateRequest { range_end: "a".into(), ..key("b") }, "mvcc: watcher range is empty"),
+        (
+            pb::WatchCreateRequest {
+                range_end: "a".into(),
+                ..key("b")
+            },
+            "mvcc: watcher range is empty",
+        ),
     ];
     for (request, reason) in requests {
         stream.create(request).await;
@@ -137,7 +184,12 @@ async fn refused_watchers_say_why() {
         assert_eq!((refused.watch_id, &refused.cancel_reason[..]), (-1, reason));
     }
     for reason in ["", "mvcc: duplicate watch ID provided on the WatchStream"] {
-        stream.create(pb::WatchCreateRequest { watch_id: 5, ..key("a") }).await;
+        stream
+            .create(pb::WatchCreateRequest {
+                watch_id: 5,
+                ..key("a")
+            })
+            .await;
         assert_eq!(stream.next().await.cancel_reason, reason);
     }
     server.stop().await;
@@ -150,9 +202,18 @@ async fn progress_is_told_for_the_whole_stream() {
     stream.create(key("a")).await;
     assert!(stream.next().await.created);
     server.kv().await.put(put("elsewhere", "1")).await.unwrap();
-    stream.ask(RequestUnion::ProgressRequest(pb::WatchProgressRequest {})).await;
+    stream
+        .ask(RequestUnion::ProgressRequest(pb::WatchProgressRequest {}))
+        .await;
     let progress = stream.next().await;
-    assert_eq!((progress.watch_id, progress.header.unwrap().revision, progress.events.len()), (-1, 2, 0));
+    assert_eq!(
+        (
+            progress.watch_id,
+            progress.header.unwrap().revision,
+            progress.events.len()
+        ),
+        (-1, 2, 0)
+    );
     server.stop().await;
 }
 
@@ -160,7 +221,10 @@ async fn progress_is_told_for_the_whole_stream() {
 async fn filters_and_previous_values_work_for_the_etcd_client() {
     let server = Server::start().await;
     let mut client = server.etcd().await;
-    let options = WatchOptions::new().with_prefix().with_prev_key().with_filters([WatchFilterType::NoPut]);
+    let options = WatchOptions::new()
+        .with_prefix()
+        .with_prev_key()
+        .with_filters([WatchFilterType::NoPut]);
     let mut stream = client.watch("k/", Some(options)).await.unwrap();
     // The client hides the announcement but for the first message.
     client.put("k/1", "before", None).await.unwrap();
@@ -180,10 +244,19 @@ async fn filters_and_previous_values_work_for_the_etcd_client() {
 
 #[tokio::test]
 async fn a_large_revision_comes_in_fragments_if_that_was_asked_for() {
-    let options = gateway::Options { request_bytes_max: 64 * 1024, ..Default::default() };
+    let options = gateway::Options {
+        request_bytes_max: 64 * 1024,
+        ..Default::default()
+    };
     let server = Server::with(options).await;
     let mut stream = Stream::open(&server).await;
-    stream.create(pb::WatchCreateRequest { range_end: "l".into(), fragment: true, ..key("k") }).await;
+    stream
+        .create(pb::WatchCreateRequest {
+            range_end: "l".into(),
+            fragment: true,
+            ..key("k")
+        })
+        .await;
     assert!(stream.next().await.created);
     let op = |number: u32| pb::RequestOp {
         request: Some(pb::request_op::Request::RequestPut(pb::PutRequest {
@@ -192,7 +265,10 @@ async fn a_large_revision_comes_in_fragments_if_that_was_asked_for() {
             ..Default::default()
         })),
     };
-    let txn = pb::TxnRequest { success: (0..100).map(op).collect(), ..Default::default() };
+    let txn = pb::TxnRequest {
+        success: (0..100).map(op).collect(),
+        ..Default::default()
+    };
     // Larger than this gateway lets in, so that it goes to the node directly.
     let caller = node::Caller::anonymous();
     server.node.txn(txn, &caller).await.unwrap();
@@ -216,16 +292,30 @@ async fn a_large_revision_comes_in_fragments_if_that_was_asked_for() {
 async fn one_stream_that_is_not_read_holds_up_nobody() {
     let server = Server::start().await;
     let mut lazy = Stream::open(&server).await;
-    lazy.create(pb::WatchCreateRequest { range_end: "l".into(), ..key("k") }).await;
+    lazy.create(pb::WatchCreateRequest {
+        range_end: "l".into(),
+        ..key("k")
+    })
+    .await;
     assert!(lazy.next().await.created);
     let mut eager = Stream::open(&server).await;
-    eager.create(pb::WatchCreateRequest { range_end: "l".into(), ..key("k") }).await;
+    eager
+        .create(pb::WatchCreateRequest {
+            range_end: "l".into(),
+            ..key("k")
+        })
+        .await;
     assert!(eager.next().await.created);
     let mut kv = server.kv().await;
     let value = vec![7; 256 * 1024];
     let mut seen = 0;
     for _ in 0..100 {
-        kv.put(pb::PutRequest { value: value.clone().into(), ..put("k", "") }).await.unwrap();
+        kv.put(pb::PutRequest {
+            value: value.clone().into(),
+            ..put("k", "")
+        })
+        .await
+        .unwrap();
         seen += eager.next().await.events.len();
     }
     assert_eq!(seen, 100);
@@ -242,14 +332,21 @@ async fn without_auth_a_token_does_not_matter() {
     let server = Server::start().await;
     let (requests, receiver) = mpsc::channel(1);
     let mut request = Request::new(ReceiverStream::new(receiver));
-    request.metadata_mut().insert("token", "nonsense".parse().unwrap());
+    request
+        .metadata_mut()
+        .insert("token", "nonsense".parse().unwrap());
     let mut responses = server.watch().await.watch(request).await.unwrap().into_inner();
-    let create = pb::WatchRequest { request_union: Some(RequestUnion::CreateRequest(key("a"))) };
+    let create = pb::WatchRequest {
+        request_union: Some(RequestUnion::CreateRequest(key("a"))),
+    };
     requests.send(create).await.unwrap();
     assert!(within(responses.message()).await.unwrap().unwrap().created);
     // At the end of the server the stream is told.
     let serving = tokio::spawn(server.stop());
     let status = within(responses.message()).await.unwrap_err();
-    assert_eq!((status.code(), status.message()), (Code::Unavailable, "etcdserver: server stopped"));
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::Unavailable, "etcdserver: server stopped")
+    );
     within(serving).await.unwrap();
 }
