@@ -1,5 +1,6 @@
 //! What can go wrong between a request and its answer.
 
+use model::pb::etcdserverpb::WatchResponse;
 use std::path::PathBuf;
 use thiserror::Error;
 use tonic::{Code, Status};
@@ -34,14 +35,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The server ended a watch; 0 where compaction was not the reason.
-    #[error("{}", if *compact_revision != 0 { COMPACTED } else { reason })]
-    WatchEnded {
-        /// Why, in the server's words.
-        reason: String,
-        /// Oldest revision that can still be watched, if the start was compacted away.
-        compact_revision: i64,
-    },
+    /// The server ended a watch, with this response. Its compact revision is not 0 where the start is compacted away.
+    #[error("{}", watch_ended(.0))]
+    WatchEnded(Box<WatchResponse>),
     /// The lease of a session is gone, and what it held with it.
     #[error("session expired")]
     SessionExpired,
@@ -53,8 +49,6 @@ pub enum Error {
 /// Result of a call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
-
 /// Texts that etcd's client does not know by heart although they are in etcd's table of errors.
 const SHOWN_WITH_CODE: &[&str] = &[
     "etcdserver: invalid client api version",
@@ -63,6 +57,13 @@ const SHOWN_WITH_CODE: &[&str] = &[
     "etcdserver: request timed out, leader transfer took too long",
     "etcdserver: unknown method",
 ];
+
+fn watch_ended(response: &WatchResponse) -> String {
+    if response.compact_revision != 0 {
+        return model::Rejection::Compacted.message().to_owned();
+    }
+    describe(Code::FailedPrecondition, &response.cancel_reason)
+}
 
 fn describe(code: Code, message: &str) -> String {
     let known = message == "etcdserver: cluster ID mismatch"

@@ -140,10 +140,7 @@ impl Watcher {
                 self.client.authenticate().await?;
                 return Ok(None);
             }
-            return Err(Error::WatchEnded {
-                reason: response.cancel_reason,
-                compact_revision: response.compact_revision,
-            });
+            return Err(Error::WatchEnded(Box::new(response)));
         }
         self.renewed = false;
         let next = &mut self.request.start_revision;
