@@ -1,0 +1,167 @@
+//! Who this member is: found in its data directory, computed for a new cluster, or asked of a running one.
+
+use crate::address::{Address, texts};
+use crate::command_line::ETCD_VERSION;
+use crate::config::Config;
+use crate::identity;
+use anyhow::{Context, bail};
+use membership::{Cluster, InitialCluster, Member, Version};
+use model::{ClusterId, MemberId};
+use node::Bootstrap;
+use peer::{Connector, members_of, version_of};
+use std::net::ToSocketAddrs;
+
+/// Identity, and what the node is to do where its data directory is empty.
+pub struct Start {
+    /// This member.
+    pub member: MemberId,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// Ignored where the data directory holds a member.
+    pub bootstrap: Bootstrap,
+}
+
+/// Finds out; a joining member asks its peers.
+pub async fn find(config: &Config, connector: &dyn Connector) -> anyhow::Result<Start> {
+    if let Some((member, cluster)) = identity::stored(&config.data_dir.join("member/wal"))? {
+        let bootstrap = Bootstrap::New {
+            member,
+            cluster,
+            members: Vec::new(),
+        };
+        return Ok(Start {
+            member,
+            cluster,
+            bootstrap,
+        });
+    }
+    let initial = InitialCluster::parse(&config.initial_cluster)?;
+    let advertised = texts(&config.advertise_peer);
+    initial.verify(&config.name, (!config.join).then_some(advertised.as_slice()))?;
+    let local = Cluster::bootstrap(&initial, &config.initial_cluster_token)?;
+    let own = local
+        .member_by_name(&config.name)
+        .context("--initial-cluster lacks this member")?
+        .clone();
+    let others: Vec<String> = local
+        .members()
+        .filter(|member| member.id != own.id)
+        .flat_map(|member| member.peer_urls.clone())
+        .collect();
+    if config.join {
+        return join(&local, &own, &others, connector).await;
+    }
+    refuse_second_bootstrap(&own, &others, connector).await?;
+    let members = local.members().map(Member::to_pb).collect();
+    let bootstrap = Bootstrap::New {
+        member: own.id,
+        cluster: local.id(),
+        members,
+    };
+    Ok(Start {
+        member: own.id,
+        cluster: local.id(),
+        bootstrap,
+    })
+}
+
+/// A member whose data is gone must not found its cluster again: the others know it as somebody who remembers what it
+/// voted for (etcd server/etcdserver/bootstrap.go).
+async fn refuse_second_bootstrap(
+    own: &Member,
+    others: &[String],
+    connector: &dyn Connector,
+) -> anyhow::Result<()> {
+    for url in others {
+        let Ok(running) = members_of(connector, url).await else {
+            continue;
+        };
+        let known = running.members.iter().find(|member| member.id == own.id.0);
+        if known.is_some_and(|member| !member.client_urls.is_empty()) {
+            bail!(
+                "member {} has already been bootstrapped: its data directory is lost or wrong; remove the member from \
+                 the cluster, add it again, and start it with --initial-cluster-state existing",
+                own.id
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn join(
+    local: &Cluster,
+    own: &Member,
+    others: &[String],
+    connector: &dyn Connector,
+) -> anyhow::Result<Start> {
+    let mut last = None;
+    for url in others {
+        match members_of(connector, url).await {
+            Ok(running) => {
+                check_version(url, connector).await?;
+                let members = running.members.iter().map(known).collect();
+                let theirs = Cluster::from_members(running.cluster, members);
+                let joined = membership::assign_ids(local, &theirs, resolve)
+                    .with_context(|| format!("error validating peerURLs of the cluster at {url}"))?;
+                let own = joined
+                    .member_by_name(&own.name)
+                    .context("the cluster does not know this member")?;
+                let member = own.id;
+                let bootstrap = Bootstrap::Join {
+                    member,
+                    cluster: running.cluster,
+                    members: running.members.clone(),
+                };
+                return Ok(Start {
+                    member,
+                    cluster: running.cluster,
+                    bootstrap,
+                });
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    match last {
+        Some(error) => {
+            let urls = others.join(",");
+            Err(error).with_context(|| format!("cannot fetch cluster info from peer urls: {urls}"))
+        }
+        None => bail!("cannot fetch cluster info from peer urls: --initial-cluster names no other member"),
+    }
+}
+
+fn known(member: &model::pb::etcdserverpb::Member) -> Member {
+    Member {
+        id: MemberId(member.id),
+        name: member.name.clone(),
+        peer_urls: member.peer_urls.clone(),
+        client_urls: member.client_urls.clone(),
+        is_learner: member.is_learner,
+    }
+}
+
+async fn check_version(url: &str, connector: &dyn Connector) -> anyhow::Result<()> {
+    let versions = version_of(connector, url).await?;
+    let ours: Version = ETCD_VERSION.parse()?;
+    // Not decided yet: then nothing can be too new.
+    let Ok(cluster) = versions.cluster.parse::<Version>() else {
+        return Ok(());
+    };
+    if !membership::may_join(ours, cluster, membership::Downgrade::Off) {
+        bail!("incompatible with current running cluster: it has version {cluster}, this server {ours}");
+    }
+    Ok(())
+}
+
+/// The URL with an address in place of a name, where the name has one.
+fn resolve(url: &str) -> String {
+    let resolved = Address::parse(url)
+        .ok()
+        .filter(|address| !address.is_unix())
+        .and_then(|address| {
+            let found = address.socket().to_socket_addrs().ok()?.next()?;
+            let scheme = if address.scheme.is_tls() { "https" } else { "http" };
+            Some(format!("{scheme}://{found}"))
+        });
+    resolved.unwrap_or_else(|| url.to_owned())
+}

@@ -1,0 +1,35 @@
+//! The member's process: parse, build, wait, drain.
+
+use server::command_line::{self, Request};
+use server::{logging, run, signal};
+use std::process::ExitCode;
+use tracing::{error, warn};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let config = match command_line::parse(std::env::args().skip(1), std::env::vars()) {
+        Ok(Request::Run(config)) => *config,
+        Ok(Request::Print(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(refusal) => return refusal.report(),
+    };
+    if let Err(refusal) = logging::init(&config.log) {
+        eprintln!("{refusal}");
+        return ExitCode::FAILURE;
+    }
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    match run::run(config) {
+        Ok(Some(signal)) => signal::die_by(signal),
+        Ok(None) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(error = format!("{error:#}"), "the member stopped");
+            ExitCode::FAILURE
+        }
+    }
+}

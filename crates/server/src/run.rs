@@ -1,0 +1,318 @@
+//! A member from its first socket to its last: listeners, then raft, then clients, and back in the other order.
+
+use crate::address::{Address, texts};
+use crate::bootstrap;
+use crate::command_line::{ETCD_VERSION, VERSION};
+use crate::config::{AutoCompaction, Config};
+use crate::link::{Inward, Outward};
+use crate::listen::{self, bind};
+use crate::signal::{self, Signals};
+use crate::store;
+use anyhow::Context;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use gateway::{Accept, Listener, Traffic};
+use peer::{Accepting, BoxIo, Identity, Peers, Plain};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// Connections whose end is not waited for when the process stops.
+const RUNTIME_STOP: Duration = Duration::from_secs(1);
+
+/// Runs a member until a signal (whose number is returned), its removal from the cluster (`None`), or a fault.
+pub fn run(config: Config) -> anyhow::Result<Option<i32>> {
+    // Listeners, peers and the loops of the node; clients are served by runtimes of the gateway's own.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("quorate")
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    let result = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(RUNTIME_STOP);
+    result
+}
+
+async fn serve(config: Config) -> anyhow::Result<Option<i32>> {
+    log_start(&config);
+    let listeners = Listeners::bind(&config)?;
+    create_data_dir(&config)?;
+    let open_store = store::opener(config.storage)?;
+    let connector = Arc::new(Plain);
+    let start = bootstrap::find(&config, connector.as_ref())
+        .await
+        .context("bootstrap failed")?;
+
+    let peers = Peers::new(peer::Options {
+        identity: Identity {
+            cluster: start.cluster,
+            member: start.member,
+            version: ETCD_VERSION.to_owned(),
+            peer_urls: texts(&config.advertise_peer),
+        },
+        connector,
+        snapshot_dir: config.data_dir.join("member/received"),
+        connect_timeout: Duration::from_secs(1) + config.election_timeout,
+        request_timeout: Duration::from_secs(5) + 2 * config.election_timeout,
+        message_bytes_max: (config.request_bytes_max * 4).max(16 << 20),
+        snapshot_rate: 0,
+    })
+    .context("cannot prepare the directory for snapshots")?;
+    let registry = prometheus::Registry::new();
+    registry.register(Box::new(
+        prometheus::process_collector::ProcessCollector::for_self(),
+    ))?;
+    let options = node_options(&config, &start, &peers, open_store, registry.clone())?;
+    let node = node::Handle::start(options)?;
+    peers.attach(Arc::new(node.raft()?.clone()));
+    let inward = Arc::new(Inward::default());
+    inward.attach(node.clone());
+
+    let (stop_peers, peers_stopped) = tokio::sync::oneshot::channel::<()>();
+    let incoming = futures::stream::select_all(listeners.peers.into_iter().map(incoming)).boxed();
+    let (serving_peers, answering) = (peers.clone(), inward.clone());
+    let peer_server = tokio::spawn(async move {
+        let stop = async move {
+            let _ = peers_stopped.await;
+        };
+        serving_peers.serve(incoming, answering, stop).await;
+    });
+
+    // Until this member is known to the cluster there is nobody to serve, and signals have their default action.
+    tokio::select! {
+        () = node.ready() => {}
+        ended = node.stopped() => return ended.map(|()| None).context("the node stopped before it was ready"),
+        () = inward.told_of_removal() => {
+            log_removal();
+            node.stop().await;
+            return Ok(None);
+        }
+    }
+    let mut signals = Signals::catch().context("cannot catch signals")?;
+    let (stop_clients, clients_stopped) = tokio::sync::oneshot::channel::<()>();
+    let gateway = tokio::spawn(gateway::serve(
+        gateway_options(&config),
+        listeners.clients,
+        node.clone(),
+        registry,
+        async move {
+            let _ = clients_stopped.await;
+        },
+    ));
+    info!("ready to serve client requests");
+    log_listeners(&config);
+
+    let ended = tokio::select! {
+        signal = signals.next() => {
+            info!(signal = signal::name(signal), "received signal; shutting down");
+            Ok(Some(signal))
+        }
+        stopped = node.stopped() => match stopped {
+            Ok(()) => Ok(None),
+            Err(error) => Err(anyhow::Error::from(error).context("the node stopped")),
+        },
+        () = inward.told_of_removal() => {
+            log_removal();
+            Ok(None)
+        }
+    };
+    info!(name = config.name, "closing etcd server");
+    let _ = stop_clients.send(());
+    match gateway.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(error = error.to_string(), "the gateway did not end well"),
+        Err(error) => warn!(error = error.to_string(), "the gateway did not end well"),
+    }
+    node.stop().await;
+    let _ = stop_peers.send(());
+    peers.stop();
+    let _ = tokio::time::timeout(RUNTIME_STOP, peer_server).await;
+    info!(name = config.name, "closed etcd server");
+    ended
+}
+
+/// Sockets that are bound before anything else: a port in use must not cost a half-started member.
+struct Listeners {
+    peers: Vec<Accept>,
+    clients: Vec<Listener>,
+}
+
+impl Listeners {
+    fn bind(config: &Config) -> anyhow::Result<Listeners> {
+        let options = listen::Options {
+            reuse_port: config.reuse_port,
+            reuse_address: config.reuse_address,
+        };
+        let bind_all = |addresses: &[Address], traffic: Traffic| -> anyhow::Result<Vec<Listener>> {
+            addresses
+                .iter()
+                .map(|address| Ok(Listener::plain(bind(address, options)?, traffic)))
+                .collect()
+        };
+        let grpc = if config.listen_client_http.is_empty() {
+            Traffic::All
+        } else {
+            Traffic::Grpc
+        };
+        let mut clients = bind_all(&config.listen_client, grpc)?;
+        clients.extend(bind_all(&config.listen_client_http, Traffic::Http)?);
+        clients.extend(bind_all(&config.listen_metrics, Traffic::Metrics)?);
+        let peers = config
+            .listen_peer
+            .iter()
+            .map(|address| bind(address, options))
+            .collect::<Result<_, _>>()?;
+        Ok(Listeners { peers, clients })
+    }
+}
+
+fn incoming(accept: Accept) -> BoxStream<'static, io::Result<Accepting>> {
+    match accept {
+        Accept::Tcp(listener) => peer::accept_tcp(listener),
+        Accept::Unix(listener) => futures::stream::unfold(listener, |listener| async move {
+            let accepted = listener.accept().await.map(|(stream, _)| {
+                let ready: io::Result<BoxIo> = Ok(Box::new(stream));
+                Box::pin(std::future::ready(ready)) as Accepting
+            });
+            Some((accepted, listener))
+        })
+        .boxed(),
+    }
+}
+
+fn log_removal() {
+    warn!(
+        error = "the member has been permanently removed from the cluster",
+        "server error"
+    );
+    warn!("data-dir used by this member must be removed");
+}
+
+/// Only the owner may read what is stored.
+fn create_data_dir(config: &Config) -> anyhow::Result<()> {
+    for dir in std::iter::once(&config.data_dir).chain(&config.wal_dir) {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .with_context(|| format!("cannot create the directory {}", dir.display()))?;
+    }
+    Ok(())
+}
+
+fn node_options(
+    config: &Config,
+    start: &bootstrap::Start,
+    peers: &Peers,
+    open_store: node::StoreOpener,
+    registry: prometheus::Registry,
+) -> anyhow::Result<node::Options> {
+    Ok(node::Options {
+        data_dir: config.data_dir.clone(),
+        name: config.name.clone(),
+        client_urls: texts(&config.advertise_client),
+        bootstrap: start.bootstrap.clone(),
+        force_new_cluster: false,
+        heartbeat: config.heartbeat,
+        election_timeout: config.election_timeout,
+        initial_election_tick_advance: config.election_tick_advance,
+        pre_vote: config.pre_vote,
+        snapshot_count: config.snapshot_count,
+        snapshot_catchup_entries: config.catchup_entries,
+        request_bytes_max: config.request_bytes_max,
+        quota_bytes: config.quota_bytes,
+        learners_max: config.learners_max,
+        strict_reconfig_check: config.strict_reconfig_check,
+        auto_compaction: match config.auto_compaction {
+            AutoCompaction::Off => node::AutoCompaction::Off,
+            AutoCompaction::Periodic(period) => node::AutoCompaction::Periodic(period),
+            AutoCompaction::Revisions(revisions) => node::AutoCompaction::Revisions(revisions),
+        },
+        compaction_batch: config.compaction_batch,
+        compaction_pause: config.compaction_pause,
+        compaction_hash: config.features.is_open("CompactHashCheck"),
+        watch: watch::Options {
+            progress_interval: config.progress_interval,
+            ..watch::Options::default()
+        },
+        lease_checkpoints: config.features.is_open("LeaseCheckpoint"),
+        version: ETCD_VERSION.to_owned(),
+        tokens: Arc::new(auth::Tokens::open(&config.auth_token, config.auth_token_ttl)?),
+        bcrypt_cost: config.bcrypt_cost,
+        wal: wal::Options {
+            fsync: !config.unsafe_no_fsync,
+            ..wal::Options::default()
+        },
+        open_store,
+        peers: Arc::new(Outward {
+            peers: peers.clone(),
+            own: start.member,
+        }),
+        transport: Arc::new(peers.clone()),
+        registry,
+    })
+}
+
+fn gateway_options(config: &Config) -> gateway::Options {
+    let default = gateway::Options::default();
+    gateway::Options {
+        rpc_threads: if config.rpc_threads == 0 {
+            default.rpc_threads
+        } else {
+            config.rpc_threads
+        },
+        request_bytes_max: config.request_bytes_max,
+        txn_ops_max: config.txn_ops_max,
+        concurrent_streams_max: config.concurrent_streams_max,
+        keepalive_interval: Some(config.keepalive_interval).filter(|interval| !interval.is_zero()),
+        keepalive_timeout: config.keepalive_timeout,
+        drain_timeout: Duration::from_secs(5) + 2 * config.election_timeout,
+        slow_call: config.warn_request,
+        call_histograms: config.extensive_metrics,
+        json: config.json_gateway,
+        cors: config.cors.clone(),
+        not_serving_on_defragment: config.features.is_open("StopGRPCServiceOnDefrag"),
+        snapshot_writer: None,
+        version: ETCD_VERSION.to_owned(),
+        ..default
+    }
+}
+
+fn log_start(config: &Config) {
+    info!(
+        "etcd-version" = ETCD_VERSION,
+        "quorate-version" = VERSION,
+        name = config.name,
+        "data-dir" = %config.data_dir.display(),
+        "storage-backend" = ?config.storage.engine,
+        "heartbeat-interval" = ?config.heartbeat,
+        "election-timeout" = ?config.election_timeout,
+        "snapshot-count" = config.snapshot_count,
+        "snapshot-catchup-entries" = config.catchup_entries,
+        "v2-deprecation" = "write-only",
+        "listen-peer-urls" = ?texts(&config.listen_peer),
+        "listen-client-urls" = ?texts(&config.listen_client),
+        "advertise-client-urls" = ?texts(&config.advertise_client),
+        "initial-cluster" = config.initial_cluster,
+        "initial-cluster-state" = if config.join { "existing" } else { "new" },
+        "starting an etcd server"
+    );
+}
+
+fn log_listeners(config: &Config) {
+    let apart = !config.listen_client_http.is_empty();
+    let traffic = if apart { "grpc" } else { "grpc+http" };
+    let listeners = config.listen_client.iter().map(|address| (address, traffic));
+    for (address, traffic) in
+        listeners.chain(config.listen_client_http.iter().map(|address| (address, "http")))
+    {
+        info!(
+            traffic,
+            address = address.to_string(),
+            "serving client traffic insecurely; this is strongly discouraged!"
+        );
+    }
+}
