@@ -11,8 +11,6 @@ use std::time::Duration;
 
 /// Between two tries, to find a leader or to see an expired lease gone.
 const RETRY: Duration = Duration::from_millis(50);
-/// How long a question about a lease waits for what was committed before it.
-const CATCH_UP_MAX: Duration = Duration::from_secs(1);
 
 impl Handle {
     /// Grants a lease: chooses an id where none is given, and raises the TTL to the minimum.
@@ -124,7 +122,7 @@ impl Handle {
                 }
                 // It may have been granted by an entry that is committed and not applied here yet.
                 Renewal::NotFound if !caught_up => {
-                    self.catch_up().await?;
+                    self.lead_with_all_applied().await?;
                     caught_up = true;
                 }
                 Renewal::NotFound => return Ok(0),
@@ -140,8 +138,7 @@ impl Handle {
         &self,
         request: pb::LeaseTimeToLiveRequest,
     ) -> Result<pb::LeaseTimeToLiveResponse> {
-        self.confirm_leadership().await?;
-        self.catch_up().await?;
+        self.lead_with_all_applied().await?;
         let id = LeaseId(request.id);
         let now = self.core.clock.now();
         let lessor = self.core.shared.lessor.lock();
@@ -169,25 +166,21 @@ impl Handle {
 
     /// Makes sure that a quorum follows this member: only then its deadlines count. Cheap while it was sure lately.
     async fn confirm_leadership(&self) -> Result<()> {
+        match self.core.leads() && self.core.recently_confirmed() {
+            true => Ok(()),
+            false => self.lead_with_all_applied().await,
+        }
+    }
+
+    /// Makes sure that a quorum follows this member, and that everything committed before the call is applied here.
+    pub(super) async fn lead_with_all_applied(&self) -> Result<()> {
         if !self.core.leads() {
             return Err(Rejection::NotPrimaryLessor.into());
-        }
-        if self.core.recently_confirmed() {
-            return Ok(());
         }
         self.core.read_barrier().await?;
         match self.core.leads() {
             true => Ok(()),
             false => Err(Rejection::NotPrimaryLessor.into()),
-        }
-    }
-
-    /// Waits until what is committed now is applied here.
-    pub(super) async fn catch_up(&self) -> Result<()> {
-        let committed = self.core.engine()?.committed();
-        match tokio::time::timeout(CATCH_UP_MAX, self.core.wait_applied(committed)).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(Rejection::TimeoutAppliedIndex.into()),
         }
     }
 

@@ -135,7 +135,7 @@ impl Handle {
         .await;
         metrics.defragmenting.dec();
         timer.observe_duration();
-        Ok(result?.map_err(Error::from)?)
+        result?.map_err(Error::from)
     }
 
     /// A copy of everything at one point in time. Also on a learner.

@@ -94,10 +94,10 @@ impl Handle {
 
     /// The leader's part of a forwarded [`Handle::member_promote`].
     pub async fn member_promote_as_leader(&self, id: MemberId) -> Result<MemberChange> {
-        if !self.core.leads() {
-            return Err(Rejection::NotLeader.into());
-        }
-        self.catch_up().await?;
+        self.lead_with_all_applied().await.map_err(|error| match error {
+            Error::Rejected(Rejection::NotPrimaryLessor) => Rejection::NotLeader.into(),
+            other => other,
+        })?;
         let cluster = self.cluster();
         let member = cluster.member(id).ok_or(Rejection::MemberNotFound)?;
         if !member.is_learner {

@@ -27,10 +27,11 @@ pub(crate) fn run(core: Arc<Core>, wanted: Receiver<()>) {
         let now = core.clock.now();
         let dirty = core.applied.applied().0 > core.durable.load(Ordering::Acquire);
         let due = now.saturating_sub(flushed_at) >= AGE_MAX;
-        if dirty && (asked || due) {
-            if let Err(error) = flush(&core) {
-                return core.fail(format!("the store could not be flushed: {error}"));
-            }
+        if dirty
+            && (asked || due)
+            && let Err(error) = flush(&core)
+        {
+            return core.fail(format!("the store could not be flushed: {error}"));
         }
         if !dirty || asked || due {
             flushed_at = now;
