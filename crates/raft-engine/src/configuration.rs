@@ -358,8 +358,10 @@ impl Change {
             (Transition::Auto, None) => ConfChangeTransition::Auto,
         });
         for step in steps {
-            let mut single = ConfChangeSingle::default();
-            single.node_id = step.member;
+            let mut single = ConfChangeSingle {
+                node_id: step.member,
+                ..ConfChangeSingle::default()
+            };
             single.set_change_type(match step.kind {
                 ChangeKind::AddVoter => ConfChangeType::AddNode,
                 ChangeKind::AddLearner => ConfChangeType::AddLearnerNode,
@@ -429,11 +431,12 @@ pub(crate) fn from_raft(state: &raft::eraftpb::ConfState) -> Configuration {
 }
 
 pub(crate) fn to_raft(configuration: &Configuration) -> raft::eraftpb::ConfState {
-    let mut state = raft::eraftpb::ConfState::default();
-    state.voters = configuration.voters.clone();
-    state.learners = configuration.learners.clone();
-    state.voters_outgoing = configuration.voters_outgoing.clone();
-    state.learners_next = configuration.learners_next.clone();
-    state.auto_leave = configuration.auto_leave;
-    state
+    raft::eraftpb::ConfState {
+        voters: configuration.voters.clone(),
+        learners: configuration.learners.clone(),
+        voters_outgoing: configuration.voters_outgoing.clone(),
+        learners_next: configuration.learners_next.clone(),
+        auto_leave: configuration.auto_leave,
+        ..raft::eraftpb::ConfState::default()
+    }
 }

@@ -155,12 +155,13 @@ impl Handle {
     }
 
     /// Stops the threads and waits for them: what is in the log writer's hands is made durable, what is committed and
-    /// handed out is applied, everything that waits fails with `Stopped`. Idempotent. Blocks, so not from async code,
-    /// and not from a callback of the engine, which would wait for itself.
+    /// handed out is applied, everything that waits fails with `Stopped`. Idempotent. Blocks, so not from async code.
+    /// On an engine's own thread (in a callback) it waits for the others only.
     pub fn stop(&self) {
         self.shared.inbox.close();
         let threads = std::mem::take(&mut *self.shared.threads.lock());
-        for thread in threads {
+        let own = std::thread::current().id();
+        for thread in threads.into_iter().filter(|thread| thread.thread().id() != own) {
             // A panic was caught inside and reported.
             let _ = thread.join();
         }

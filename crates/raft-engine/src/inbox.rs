@@ -49,6 +49,8 @@ pub(crate) struct Mail {
     waiting: Count,
     /// Reads from their arrival here until they are answered.
     reading: usize,
+    /// The raft thread cannot go on before more is applied.
+    wants_applied: bool,
     closed: bool,
 }
 
@@ -164,11 +166,18 @@ impl Inbox {
         self.put(|mail| mail.persisted = mail.persisted.max(number));
     }
 
+    /// Entries were applied. The raft thread is woken only if it waits for that; else it sees it on its next turn.
     pub fn applied(&self, index: u64, change: Option<AppliedChange>) {
-        self.put(|mail| {
-            mail.applied = index;
-            mail.changes.extend(change);
-        });
+        let mut mail = self.mail.lock();
+        if mail.closed {
+            return;
+        }
+        let wake = change.is_some() || mail.wants_applied;
+        mail.applied = index;
+        mail.changes.extend(change);
+        if wake {
+            self.wake.notify_one();
+        }
     }
 
     pub fn durable(&self, index: u64) {
@@ -192,8 +201,9 @@ impl Inbox {
     }
 
     /// Everything that has arrived, at the latest at `until`; `None` once closed.
-    pub fn take(&self, until: Instant) -> Option<Mail> {
+    pub fn take(&self, until: Instant, wants_applied: bool) -> Option<Mail> {
         let mut mail = self.mail.lock();
+        mail.wants_applied = wants_applied;
         while mail.is_empty() && !mail.closed {
             if self.wake.wait_until(&mut mail, until).timed_out() {
                 break;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::applier::{self, Made};
-use crate::consensus::{Broken, Core, Event, Output};
+use crate::consensus::{Broken, Core, Event, Output, Write};
 use crate::inbox::Mail;
 use crate::log_writer;
 use crate::shared::{Shared, now};
@@ -30,6 +30,8 @@ pub(crate) struct RaftLoop {
     transfers: HashMap<u64, Transferrer>,
     /// Source of the numbers above.
     numbers: u64,
+    /// A commit index that is worth writing, but not worth a write of its own.
+    held: Option<Write>,
     disk_stalled: bool,
     next_tick: Instant,
 }
@@ -49,12 +51,14 @@ impl RaftLoop {
             readers: HashMap::new(),
             transfers: HashMap::new(),
             numbers: 0,
+            held: None,
             disk_stalled: false,
         }
     }
 
     pub fn run(mut self) -> Result<(), Fault> {
         let outcome = self.turns();
+        self.write_held();
         // What is in the writer's and the applier's hands is finished; nothing new comes.
         self.shared.log.finish();
         self.shared.apply.finish();
@@ -63,7 +67,11 @@ impl RaftLoop {
 
     fn turns(&mut self) -> Result<(), Fault> {
         self.carry_out_all()?;
-        while let Some(mail) = self.shared.inbox.take(self.next_tick) {
+        while let Some(mail) = self
+            .shared
+            .inbox
+            .take(self.next_tick, self.core.waits_for_applied())
+        {
             let time = now();
             self.feed(mail)?;
             if time >= self.next_tick {
@@ -98,6 +106,7 @@ impl RaftLoop {
             self.event(Event::DiskStalled(stalled))?;
         }
         self.forget_lost_snapshots()?;
+        self.write_held();
         self.event(Event::Tick)
     }
 
@@ -174,6 +183,24 @@ impl RaftLoop {
         Ok(())
     }
 
+    /// A write of nothing but the commit index waits for the next write that is synced, or for the next tick. Nothing
+    /// depends on it but the time a restart takes.
+    fn hold_back(&mut self, mut write: Write) -> Option<Write> {
+        if !write.must_sync {
+            self.held = Some(write);
+            return None;
+        }
+        let held = self.held.take();
+        write.hard_state = write.hard_state.or(held.and_then(|held| held.hard_state));
+        Some(write)
+    }
+
+    fn write_held(&mut self) {
+        if let Some(write) = self.held.take() {
+            self.shared.log.push(log_writer::Job::Write(write, None));
+        }
+    }
+
     fn carry_out_all(&mut self) -> Result<(), Fault> {
         while let Some(output) = self.core.poll() {
             if self.shared.has_failed() {
@@ -214,7 +241,7 @@ impl RaftLoop {
             }
         }
 
-        if let Some(write) = output.write {
+        if let Some(write) = output.write.and_then(|write| self.hold_back(write)) {
             let files = write
                 .snapshot
                 .as_ref()
@@ -254,11 +281,10 @@ impl RaftLoop {
         if output.make_snapshot {
             shared.apply.push(applier::Job::Checkpoint);
         }
-        if let Some(checkpoint) = output
-            .drop_snapshot
-            .and_then(|token| self.checkpoints.remove(&token))
-        {
-            shared.apply.push(applier::Job::Forget(checkpoint));
+        for token in output.drop_snapshots {
+            if let Some(checkpoint) = self.checkpoints.remove(&token) {
+                shared.apply.push(applier::Job::Forget(checkpoint));
+            }
         }
         for files in output.refused_files {
             if let Some(files) = self.files.remove(&files) {

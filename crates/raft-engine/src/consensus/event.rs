@@ -96,8 +96,8 @@ pub struct Output {
     pub transfers: Vec<(u64, Result<(), TransferError>)>,
     /// A checkpoint is wanted; answer with `SnapshotMade` or `SnapshotNotMade`.
     pub make_snapshot: bool,
-    /// The checkpoint with this token is of no use any more.
-    pub drop_snapshot: Option<u64>,
+    /// The checkpoints with these tokens are of no use any more.
+    pub drop_snapshots: Vec<u64>,
     /// Received snapshot files that raft has no use for.
     pub refused_files: Vec<u64>,
     /// The log may be marked here, and what lies before released.
@@ -120,7 +120,7 @@ impl Output {
             && self.reads.is_empty()
             && self.transfers.is_empty()
             && !self.make_snapshot
-            && self.drop_snapshot.is_none()
+            && self.drop_snapshots.is_empty()
             && self.refused_files.is_empty()
             && self.mark.is_none()
             && self.proposed.proposals == 0

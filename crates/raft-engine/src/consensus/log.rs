@@ -36,6 +36,8 @@ struct Slot {
 pub(super) struct Made {
     pub token: u64,
     pub applied: Applied,
+    /// Tick of its making.
+    pub since: u64,
 }
 
 impl Log {
@@ -126,10 +128,11 @@ impl Log {
         self.snapshot.replace(made)
     }
 
-    /// Takes back a snapshot that no follower could continue from.
-    pub fn take_useless_snapshot(&mut self) -> Option<Made> {
+    /// Takes back a snapshot that no follower could continue from, or that is older than `oldest`.
+    pub fn take_useless_snapshot(&mut self, oldest: u64) -> Option<Made> {
         let base = self.base.0;
-        self.snapshot.take_if(|made| made.applied.index < base)
+        self.snapshot
+            .take_if(|made| made.applied.index < base || made.since < oldest)
     }
 
     pub fn take_wanted_by(&mut self) -> Vec<u64> {
@@ -226,8 +229,11 @@ impl Storage for Log {
             self.wanted_by.borrow_mut().push(to);
             return Err(StorageError::SnapshotTemporarilyUnavailable.into());
         };
-        let mut snapshot = eraftpb::Snapshot::default();
-        snapshot.data = made.token.to_be_bytes().to_vec().into();
+        let data = made.token.to_be_bytes().to_vec().into();
+        let mut snapshot = eraftpb::Snapshot {
+            data,
+            ..eraftpb::Snapshot::default()
+        };
         let metadata = snapshot.mut_metadata();
         metadata.index = made.applied.index;
         metadata.term = made.applied.term;

@@ -54,6 +54,9 @@ pub(crate) const UNAPPLIED_BYTES_MAX: u64 = 128 << 20;
 /// can go on from it.
 const SNAPSHOT_RETAIN_FACTOR: u64 = 4;
 
+/// A checkpoint that no follower is being sent is kept for another one this long.
+const SNAPSHOT_TICKS_MAX: u64 = 100;
+
 /// Settings of a core.
 #[derive(Clone, Debug)]
 pub struct CoreOptions {
@@ -172,10 +175,13 @@ impl Core {
             max_committed_size_per_ready: COMMITTED_BYTES_MAX,
             ..Config::default()
         };
-        let mut raft_hard_state = raft::eraftpb::HardState::default();
-        raft_hard_state.term = hard_state.term;
-        raft_hard_state.vote = hard_state.vote;
-        raft_hard_state.commit = hard_state.commit;
+        let HardState { term, vote, commit } = hard_state;
+        let raft_hard_state = raft::eraftpb::HardState {
+            term,
+            vote,
+            commit,
+            ..Default::default()
+        };
         let initial = RaftState::new(raft_hard_state, configuration::to_raft(&applied.configuration));
 
         let mut timeline = Timeline::new(start.clone());
@@ -315,6 +321,7 @@ impl Core {
         self.reads.tick(self.now);
         self.note_role();
         self.tick_leadership();
+        self.drop_useless_snapshot();
     }
 
     fn message(&mut self, message: Message, files: Option<u64>) {
@@ -492,6 +499,7 @@ impl Core {
         self.raw.advance_apply_to(index);
         self.step_down_if_removed();
         self.compact(index);
+        self.drop_useless_snapshot();
         Ok(())
     }
 
@@ -513,11 +521,19 @@ impl Core {
             }
         }
         raw.mut_store().compact(from);
-        self.out.drop_snapshot = raw
-            .mut_store()
-            .take_useless_snapshot()
-            .map(|made| made.token)
-            .or(self.out.drop_snapshot);
+    }
+
+    /// Lets go of a checkpoint once nobody needs it: it keeps files of the store from being removed.
+    fn drop_useless_snapshot(&mut self) {
+        let being_sent = |(_, peer): (&u64, &raft::Progress)| peer.state == raft::ProgressState::Snapshot;
+        let needed = self.is_leader() && self.raw.raft.prs().iter().any(being_sent);
+        let oldest = if needed {
+            0
+        } else {
+            self.now.saturating_sub(SNAPSHOT_TICKS_MAX)
+        };
+        let useless = self.raw.mut_store().take_useless_snapshot(oldest);
+        self.out.drop_snapshots.extend(useless.map(|made| made.token));
     }
 
     fn durable(&mut self, index: u64) {
@@ -536,8 +552,13 @@ impl Core {
 
     fn snapshot_made(&mut self, token: u64, applied: Applied) {
         self.making_snapshot = false;
-        let old = self.raw.mut_store().offer_snapshot(Made { token, applied });
-        self.out.drop_snapshot = old.map(|made| made.token).or(self.out.drop_snapshot);
+        let since = self.now;
+        let old = self.raw.mut_store().offer_snapshot(Made {
+            token,
+            applied,
+            since,
+        });
+        self.out.drop_snapshots.extend(old.map(|made| made.token));
         if self.is_leader() {
             // Whoever waits for it would otherwise be served with the next heartbeat response.
             let first = self.log().first();
@@ -586,6 +607,12 @@ impl Core {
             transferee: raft.lead_transferee.unwrap_or(0),
             peers,
         }
+    }
+
+    /// Whether there is something that only goes on when more is applied. Otherwise `Applied` may be told late.
+    pub fn waits_for_applied(&self) -> bool {
+        let alone = self.options.fast_start && !self.is_leader() && self.raw.raft.prs().is_singleton();
+        alone || self.proposals.has_change() || self.is_full() || self.is_installing()
     }
 
     /// Highest committed index.

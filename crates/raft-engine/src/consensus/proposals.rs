@@ -103,9 +103,10 @@ impl Proposals {
             } else {
                 self.forwarded_bytes -= next.data.len();
             }
-            let mut entry = Entry::default();
-            entry.data = next.data;
-            batch.push(entry);
+            batch.push(Entry {
+                data: next.data,
+                ..Entry::default()
+            });
         }
         batch
     }

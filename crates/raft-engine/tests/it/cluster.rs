@@ -233,7 +233,7 @@ impl Cluster {
                 .into_iter()
                 .map(|(_, outcome)| Note::Transfer(id, outcome)),
         );
-        if let Some(token) = output.drop_snapshot {
+        for token in output.drop_snapshots {
             node.checkpoints.remove(&token);
         }
         for number in output.refused_files {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
+use raft_engine::consensus::HardState;
 use raft_engine::{
     Applied, Bootstrap, Change, ChangeKind, Checkpoint, Committed, Configuration, Engine, Fault, Handle,
     MachineError, Member, Options, ProposeError, ReadError, Start, StateMachine, StepError, Transport,
@@ -326,7 +327,9 @@ fn pause() {
 
 fn read(engine: &Handle) -> Result<u64, ReadError> {
     let (send, receive) = mpsc::channel();
-    engine.read_index(Box::new(move |outcome| drop(send.send(outcome))));
+    engine.read_index(Box::new(move |outcome| {
+        let _ = send.send(outcome);
+    }));
     receive.recv_timeout(PATIENCE).expect("every read is answered")
 }
 
@@ -407,7 +410,9 @@ fn a_member_that_was_away_too_long_gets_a_snapshot_and_goes_on() {
         leader.propose(commands(batch * 50..batch * 50 + 50)).unwrap();
     }
     cluster.wait_for(leader.id(), |state| state.commands.len() == 5000);
-    assert!(leader.status().first_index > 4000);
+    while leader.status().first_index <= 4000 {
+        pause();
+    }
     assert!(cluster.machine(away).now.lock().commands.is_empty());
 
     cluster.network.cut.lock().clear();
@@ -452,7 +457,12 @@ fn leadership_is_handed_over_and_followers_propose_and_read() {
     let leader = cluster.leader();
     let next = leader.id() % 3 + 1;
     let (send, receive) = mpsc::channel();
-    leader.transfer_leader(next, Box::new(move |outcome| drop(send.send(outcome))));
+    leader.transfer_leader(
+        next,
+        Box::new(move |outcome| {
+            let _ = send.send(outcome);
+        }),
+    );
     assert_eq!(receive.recv_timeout(PATIENCE), Ok(Ok(())));
     assert_eq!(cluster.leader().id(), next);
 
@@ -506,7 +516,9 @@ fn a_failing_disk_stops_the_engine_and_nothing_is_acknowledged() {
     let wal = Wal::create_in(dir.clone(), b"test", wal_options).unwrap();
     let (send, receive) = mpsc::channel();
     let mut options = Options::new(1, 1, folder.path().join("snapshots"));
-    options.on_fault = Arc::new(move |fault| drop(send.send(fault)));
+    options.on_fault = Arc::new(move |fault| {
+        let _ = send.send(fault);
+    });
     let now: Arc<Mutex<State>> = Arc::default();
     let echo = Echo {
         now: now.clone(),
@@ -621,6 +633,99 @@ fn log_and_store_that_do_not_belong_together_are_refused() {
 }
 
 #[test]
+fn an_interrupted_snapshot_installation_is_finished_at_the_next_start() {
+    // As the log writer leaves it when the process stops before the state machine has taken the files.
+    let folder = tempfile::tempdir().unwrap();
+    let voters = Configuration {
+        voters: vec![1, 2, 3],
+        ..Configuration::default()
+    };
+    let snapshot = Applied {
+        index: 500,
+        term: 4,
+        configuration: voters,
+    };
+    let dir = Arc::new(MemoryDir::new());
+    let wal_options = wal::Options {
+        background: false,
+        ..wal::Options::default()
+    };
+    let mut wal = Wal::create_in(dir.clone(), b"test", wal_options.clone()).unwrap();
+    let conf_state = snapshot.configuration.encode().into();
+    let hard_state = HardState {
+        term: 4,
+        vote: 2,
+        commit: 500,
+    }
+    .encode();
+    wal.reset_to_snapshot(
+        wal::Marker {
+            index: 500,
+            term: 4,
+            conf_state,
+        },
+        &hard_state,
+    )
+    .unwrap();
+    drop(wal);
+
+    let start = |now: &Arc<Mutex<State>>| {
+        let (wal, recovered) = Wal::open_in(dir.clone(), wal_options.clone()).unwrap();
+        let mut options = Options::new(1, 1, folder.path().join("snapshots"));
+        options.heartbeat_interval = PATIENCE;
+        let echo = Echo {
+            now: now.clone(),
+            changed: Arc::default(),
+            durable: Arc::default(),
+        };
+        Engine::start(Start {
+            options,
+            bootstrap: Bootstrap::Restart,
+            wal,
+            recovered: Some(recovered),
+            machine: Box::new(echo),
+            transport: Arc::new(Line {
+                from: 1,
+                network: Weak::new(),
+                folder: PathBuf::new(),
+            }),
+        })
+    };
+    let now: Arc<Mutex<State>> = Arc::default();
+    let refused = start(&now).err().unwrap().to_string();
+    assert!(
+        refused.contains("the log starts after index 500, but the store is only at 0"),
+        "{refused}"
+    );
+
+    let state = State {
+        applied: snapshot.clone(),
+        commands: commands(0..3),
+    };
+    let mut sender = Echo {
+        now: Arc::new(Mutex::new(state)),
+        changed: Arc::default(),
+        durable: Arc::default(),
+    };
+    let files = folder
+        .path()
+        .join("snapshots/install-0000000000000004-00000000000001f4");
+    sender.checkpoint(&files).unwrap();
+    std::fs::write(folder.path().join("snapshots/leftover"), "of an earlier life").unwrap();
+    let engine = start(&now).unwrap();
+    assert_eq!((engine.applied(), engine.term()), (500, 4));
+    assert_eq!(now.lock().applied, snapshot);
+    assert_eq!(now.lock().commands, commands(0..3));
+    assert_eq!(
+        std::fs::read_dir(folder.path().join("snapshots"))
+            .unwrap()
+            .count(),
+        0
+    );
+    engine.stop();
+}
+
+#[test]
 fn garbage_from_peers_is_refused_at_the_door() {
     let cluster = Cluster::new(1, |_| {});
     let engine = cluster.leader();
@@ -644,7 +749,9 @@ fn stopping_answers_everybody_who_waits() {
     let (send, receive) = mpsc::channel();
     for _ in 0..10 {
         let send = send.clone();
-        engine.read_index(Box::new(move |outcome| drop(send.send(outcome))));
+        engine.read_index(Box::new(move |outcome| {
+            let _ = send.send(outcome);
+        }));
     }
     engine.stop();
     for _ in 0..10 {
