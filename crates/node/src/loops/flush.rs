@@ -11,6 +11,8 @@ use storage::Backend;
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// Between two flushes: each makes files, and with a small `--snapshot-count` every few entries would ask for one.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
 /// Writes are durable in the store, not only in the log, after this time at the latest.
 const AGE_MAX: Duration = Duration::from_secs(60);
 /// Files of a replaced store stay for readers that hold a view of it.
@@ -18,26 +20,27 @@ const GRACE: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(core: Arc<Core>, wanted: Receiver<()>) {
     let mut flushed_at = core.clock.now();
+    let mut asked = false;
     while !core.is_stopping() {
-        let asked = match wanted.recv_timeout(INTERVAL) {
-            Ok(()) => true,
-            Err(RecvTimeoutError::Timeout) => false,
+        let wait = if asked { PAUSE_MIN } else { INTERVAL };
+        match wanted.recv_timeout(wait) {
+            Ok(()) => asked = true,
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
-        };
+        }
         let now = core.clock.now();
-        let dirty = core.applied.applied().0 > core.durable.load(Ordering::Acquire);
-        let due = now.saturating_sub(flushed_at) >= AGE_MAX;
-        if dirty
-            && (asked || due)
-            && let Err(error) = flush(&core)
-        {
-            return core.fail(format!("the store could not be flushed: {error}"));
-        }
-        if !dirty || asked || due {
-            flushed_at = now;
-        }
         core.remove_retired(now);
         core.options.tokens.sweep(now);
+        let since = now.saturating_sub(flushed_at);
+        if !(asked && since >= PAUSE_MIN || since >= AGE_MAX) {
+            continue;
+        }
+        let dirty = core.applied.applied().0 > core.durable.load(Ordering::Acquire);
+        if dirty && let Err(error) = flush(&core) {
+            return core.fail(format!("the store could not be flushed: {error}"));
+        }
+        flushed_at = core.clock.now();
+        asked = false;
     }
 }
 

@@ -238,3 +238,34 @@ async fn a_survivor_is_forced_to_go_on_alone() {
     within(alone.ready()).await;
     assert_eq!(get(&alone, "a").await, Ok(Some("2".into())));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_quorum_requests_fail_in_time() {
+    let mut cluster = Cluster::start(3).await;
+    let survivor = cluster.leader().await;
+    let others: Vec<u64> = (1..=3).filter(|id| *id != survivor.member_id().0).collect();
+    put(&survivor, "a", "1").await.unwrap();
+    for id in others {
+        cluster.stop(id).await;
+    }
+    let leaderless = async {
+        eventually("the end of leadership", async || survivor.leader().is_none()).await;
+        put(&survivor, "a", "3").await
+    };
+    let (write, read, late_write) = tokio::join!(put(&survivor, "a", "2"), get(&survivor, "a"), leaderless);
+    let rejected = |rejection| Error::Rejected(rejection);
+    let lost = rejected(Rejection::TimeoutConnectionLost);
+    let late = rejected(Rejection::Timeout);
+    let write = write.unwrap_err();
+    assert!(
+        write == lost || write == late || write == Error::DeadlineExceeded,
+        "{write:?}"
+    );
+    let read = read.unwrap_err();
+    assert!(
+        read == rejected(Rejection::LeaderChanged) || read == late,
+        "{read:?}"
+    );
+    assert_eq!(late_write, Err(Error::DeadlineExceeded));
+    assert_eq!(get_local(&survivor, "a").await, Some("1".into()));
+}
