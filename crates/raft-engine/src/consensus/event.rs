@@ -142,6 +142,11 @@ impl Count {
         self.proposals += 1;
         self.bytes += bytes;
     }
+
+    pub(super) fn remove(&mut self, bytes: usize) {
+        self.proposals -= 1;
+        self.bytes -= bytes;
+    }
 }
 
 /// One record group: durable as a whole or not at all, in the order of numbers.

@@ -11,6 +11,9 @@ use super::{Core, UNAPPLIED_BYTES_MAX, reads};
 /// Read rounds of other members waiting for a quorum here at most.
 const FOREIGN_READS_MAX: usize = 4096;
 
+/// Ticks between two complaints about the same thing.
+const COMPLAIN_TICKS: u64 = 100;
+
 impl Core {
     /// Whether raft may see `m`; otherwise why not.
     pub(super) fn admit(&self, m: &Message) -> Result<(), &'static str> {
@@ -31,12 +34,20 @@ impl Core {
             // A leader sends min(matched, committed). More than this log holds means that it lost entries it had
             // acknowledged, or that the sender lies; raft would abort.
             MsgHeartbeat if m.commit > last => {
-                tracing::error!(
-                    from = m.from,
-                    commit = m.commit,
-                    last_index = last,
-                    "leader counts on entries that this log does not have: was it truncated or replaced?"
-                );
+                // Heartbeats keep coming; one line in a while is enough.
+                if self
+                    .complained
+                    .get()
+                    .is_none_or(|tick| self.now - tick >= COMPLAIN_TICKS)
+                {
+                    self.complained.set(Some(self.now));
+                    tracing::error!(
+                        from = m.from,
+                        commit = m.commit,
+                        last_index = last,
+                        "leader counts on entries that this log does not have: was it truncated or replaced?"
+                    );
+                }
                 Err("commit index beyond the log")
             }
             MsgAppendResponse if raft.state == StateRole::Leader && m.term == raft.term && m.index > last => {

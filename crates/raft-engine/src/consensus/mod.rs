@@ -19,6 +19,7 @@ mod reads;
 mod ready;
 mod timeline;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -126,6 +127,10 @@ pub struct Core {
     /// Index of the snapshot that raft has accepted and not yet handed out, with its files.
     incoming: Option<(u64, u64)>,
     making_snapshot: bool,
+    /// Tick before which no checkpoint is asked for, because the last one failed.
+    no_snapshot_before: u64,
+    /// Tick of the last complaint about a lost log.
+    complained: Cell<Option<u64>>,
     out: Output,
 }
 
@@ -232,6 +237,8 @@ impl Core {
             marked: start.index,
             incoming: None,
             making_snapshot: false,
+            no_snapshot_before: 0,
+            complained: Cell::new(None),
             out: Output::default(),
             options,
         };
@@ -270,7 +277,10 @@ impl Core {
                 self.raw.report_snapshot(to, status);
             }
             Event::SnapshotMade { token, applied } => self.snapshot_made(token, applied),
-            Event::SnapshotNotMade => self.making_snapshot = false,
+            Event::SnapshotNotMade => {
+                self.making_snapshot = false;
+                self.no_snapshot_before = self.now + self.options.election_ticks as u64;
+            }
             Event::DiskStalled(stalled) => {
                 self.disk_stalled = stalled;
                 self.leave_stalled_disk();
@@ -290,9 +300,14 @@ impl Core {
             self.take_ready();
             self.note_role();
         }
-        for to in self.raw.mut_store().take_wanted_by() {
-            tracing::debug!(to, "a follower needs a snapshot");
-            self.out.make_snapshot |= !std::mem::replace(&mut self.making_snapshot, true);
+        let wanted_by = self.raw.mut_store().take_wanted_by();
+        if !wanted_by.is_empty() && !self.making_snapshot && self.now >= self.no_snapshot_before {
+            tracing::info!(
+                ?wanted_by,
+                "a follower is too far behind for the log and needs a snapshot"
+            );
+            self.making_snapshot = true;
+            self.out.make_snapshot = true;
         }
         self.out.reads.append(&mut self.reads.take_done());
         self.out.proposed = std::mem::take(&mut self.proposals.taken);

@@ -18,13 +18,14 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Configuration changes waiting at most; raft takes one at a time.
 const CHANGES_MAX: usize = 64;
 
-/// Bytes of proposals waiting that other members sent. Their own are bounded by those who hand them in.
+/// Proposals of other members waiting at most, and their bytes. This member's own are bounded where they come in.
+const FORWARDED_MAX: usize = 100_000;
 const FORWARDED_BYTES_MAX: usize = 64 << 20;
 
 pub(super) struct Proposals {
     waiting: VecDeque<Waiting>,
     changes: VecDeque<(Entry, u64)>,
-    forwarded_bytes: usize,
+    forwarded: Count,
     timeout_ticks: u64,
     /// Of this member's own: gone into the log or to the leader.
     pub taken: Count,
@@ -43,7 +44,7 @@ impl Proposals {
         Self {
             waiting: VecDeque::new(),
             changes: VecDeque::new(),
-            forwarded_bytes: 0,
+            forwarded: Count::default(),
             timeout_ticks,
             taken: Count::default(),
             failed: Count::default(),
@@ -60,8 +61,9 @@ impl Proposals {
 
     /// Another member's; dropped if too many of those wait already.
     pub fn add_forwarded(&mut self, data: Bytes, now: u64) {
-        if self.forwarded_bytes + data.len() <= FORWARDED_BYTES_MAX {
-            self.forwarded_bytes += data.len();
+        let Count { proposals, bytes } = self.forwarded;
+        if proposals < FORWARDED_MAX && bytes + data.len() <= FORWARDED_BYTES_MAX {
+            self.forwarded.add(data.len());
             self.waiting.push_back(Waiting {
                 data,
                 since: now,
@@ -101,7 +103,7 @@ impl Proposals {
             if next.own {
                 self.taken.add(next.data.len());
             } else {
-                self.forwarded_bytes -= next.data.len();
+                self.forwarded.remove(next.data.len());
             }
             batch.push(Entry {
                 data: next.data,
@@ -130,7 +132,7 @@ impl Proposals {
             if next.own {
                 self.failed.add(next.data.len());
             } else {
-                self.forwarded_bytes -= next.data.len();
+                self.forwarded.remove(next.data.len());
             }
         }
         self.changes.retain(|(_, since)| !late(*since));

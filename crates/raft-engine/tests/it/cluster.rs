@@ -157,8 +157,9 @@ impl Cluster {
         self.poll(id);
     }
 
-    /// Loses everything that was not durable. `torn` writes of those under way made it to the disk all the same.
-    pub fn crash(&mut self, id: u64, torn: usize) {
+    /// Loses everything that was not durable, except for `torn` writes under way that made it to the disk all the same
+    /// and `part` entries of the next.
+    pub fn crash(&mut self, id: u64, torn: usize, part: usize) {
         let node = self.nodes.get_mut(&id).unwrap();
         node.core = None;
         for _ in 0..torn {
@@ -166,6 +167,15 @@ impl Cluster {
                 keep_files(node, &write);
                 node.disk.write(&write);
             }
+        }
+        if let Some(mut write) = node.writes.pop_front()
+            && write.snapshot.is_none()
+        {
+            write.entries.truncate(part);
+            node.disk.write(&Write {
+                hard_state: None,
+                ..write
+            });
         }
         node.writes.clear();
         node.work.clear();

@@ -73,7 +73,7 @@ impl Stage {
             "cut" => self.cut.extend([(id(1), id(2)), (id(2), id(1))]),
             "heal" => self.cut.clear(),
             "lose" => self.lose.push(words[1].to_string()),
-            "crash" => self.cluster().crash(id(1), 0),
+            "crash" => self.cluster().crash(id(1), 0, 0),
             "start" => self.cluster().start(id(1)),
             "status" => self.status(&mut out),
             other => panic!("unknown command {other}"),

@@ -211,8 +211,8 @@ impl Run {
 
     fn crash(&mut self, id: u64) {
         if self.cluster.nodes[&id].core.is_some() {
-            let torn = self.chance.below(3) as usize;
-            self.cluster.crash(id, torn);
+            let (torn, part) = (self.chance.below(3) as usize, self.chance.below(3) as usize);
+            self.cluster.crash(id, torn, part);
         }
         if self.chance.percent(70) {
             self.cluster.start(id);
