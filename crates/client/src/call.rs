@@ -157,9 +157,10 @@ impl Client {
                 continue;
             }
             let unsent = never_sent(&status);
-            let again = status.code() == Code::Unavailable && (unsent || repeat == Repeat::Freely);
+            let error = Error::from(status);
+            let again = error.is_unavailable() && (unsent || repeat == Repeat::Freely);
             if !again || attempts >= ATTEMPTS_MAX {
-                return Err(status.into());
+                return Err(error);
             }
             self.leave(number);
             if attempts % self.shared.channels.len() == 0 {

@@ -123,23 +123,27 @@ impl Error {
 
 impl From<Status> for Error {
     fn from(status: Status) -> Error {
-        if status.code() == Code::DeadlineExceeded {
+        // tonic has a text and another code for deadlines that it finds to be over, here or at the server.
+        let expired = status.code() == Code::Cancelled && status.message() == "Timeout expired";
+        if expired || status.code() == Code::DeadlineExceeded {
             return Error::Timeout;
         }
         let mut message = status.message().to_owned();
+        let mut code = status.code();
         // tonic's own errors say "transport error"; what happened is in their sources.
         let mut source = std::error::Error::source(&status);
         while let Some(error) = source {
+            // No status came from the server: the connection broke, which other clients call unavailable.
+            if code == Code::Unknown && error.is::<tonic::transport::Error>() {
+                code = Code::Unavailable;
+            }
             let text = error.to_string();
             if !message.contains(&text) {
                 message = format!("{message}: {text}");
             }
             source = error.source();
         }
-        Error::Refused {
-            code: status.code(),
-            message,
-        }
+        Error::Refused { code, message }
     }
 }
 

@@ -189,7 +189,7 @@ pub fn words(line: &str) -> Result<Vec<Vec<u8>>> {
         let word = &rest[..end];
         words.push(match first {
             '"' => unquote(word).ok_or_else(|| Failure::input("invalid quoted string"))?,
-            '\'' => word[1..end - 1].as_bytes().to_vec(),
+            '\'' => word.as_bytes()[1..end - 1].to_vec(),
             _ => word.as_bytes().to_vec(),
         });
         rest = rest[end..].trim_start();
