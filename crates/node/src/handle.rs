@@ -36,7 +36,7 @@ use tokio::sync::watch;
 /// refused inside as well.
 #[derive(Clone)]
 pub struct Handle {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
 }
 
 // Start, stop, and who we are.

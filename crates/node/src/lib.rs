@@ -5,6 +5,7 @@
 mod caller;
 mod clock;
 mod core;
+mod corruption;
 mod error;
 mod force;
 mod handle;
@@ -21,6 +22,7 @@ mod start;
 mod waiters;
 
 pub use caller::Caller;
+pub use corruption::CorruptionChecks;
 pub use error::Error;
 pub use handle::{Handle, MemberChange, SnapshotSource};
 pub use options::{AutoCompaction, Bootstrap, Options, StoreOpener};

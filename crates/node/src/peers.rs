@@ -1,7 +1,7 @@
 //! What a node needs from the other members beside raft messages.
 
-use crate::Result;
-use model::{LeaseId, MemberId, pb};
+use crate::{Error, Result};
+use model::{LeaseId, MemberId, Revision, pb};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -31,6 +31,18 @@ pub trait Peers: Send + Sync + 'static {
 
     /// Server version of a member such as `3.7.1`; `None` if it does not answer.
     fn version(&self, member: MemberId) -> BoxFuture<Option<String>>;
+
+    /// Hash of a member's keys up to a revision, for corruption checks. Without an answer the member is not compared.
+    fn hash_kv(
+        &self,
+        member: MemberId,
+        revision: Revision,
+    ) -> BoxFuture<Result<pb::etcdserverpb::HashKvResponse>> {
+        let _ = (member, revision);
+        Box::pin(std::future::ready(Err(Error::Fault(
+            "members cannot be asked for hashes".to_owned(),
+        ))))
+    }
 
     /// Since how long the member has been connected without a break; `None` when it is not.
     fn connected_for(&self, member: MemberId) -> Option<Duration>;

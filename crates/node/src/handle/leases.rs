@@ -6,7 +6,7 @@ use crate::{Caller, Result};
 use apply::LeaseKeys;
 use lease::{Renewal, admit_ttl, ttl_min};
 use model::pb::etcdserverpb as pb;
-use model::{LeaseId, MemberId, Rejection, Reply, Request};
+use model::{KeyRange, LeaseId, MemberId, Rejection, Reply, Request};
 use std::time::Duration;
 
 /// Between two tries, to find a leader or to see an expired lease gone.
@@ -69,15 +69,13 @@ impl Handle {
                 |leader| self.core.options.peers.time_to_live(leader, request),
             )
             .await?;
-        if with_keys {
-            // The keys that are told are those that must be readable: judged after the leader has named them.
-            let rules = self.rules();
-            if rules.is_enabled() {
-                let leases = LeaseKeys(&self.core.shared.lessor);
-                rules.authorize_lease_keys(caller.principal(), id, &leases)?;
-                for key in &response.keys {
-                    rules.require_read(caller.principal(), &model::KeyRange::Single(key.clone()))?;
-                }
+        if with_keys && self.rules().is_enabled() {
+            // Judged after the leader has named the keys, by rules that are not older than its answer.
+            self.core.read_barrier().await?;
+            let (rules, leases) = (self.rules(), LeaseKeys(&self.core.shared.lessor));
+            rules.authorize_lease_keys(caller.principal(), id, &leases)?;
+            for key in &response.keys {
+                rules.require_read(caller.principal(), &KeyRange::Single(key.clone()))?;
             }
         }
         Ok(response)

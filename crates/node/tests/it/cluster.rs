@@ -7,11 +7,12 @@ use model::{ClusterId, MemberId, Reply, Request};
 use node::{AutoCompaction, Bootstrap, Caller, Handle, Options, StoreOpener};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::Backend;
 use storage::memory::MemoryBackend;
+use storage::{Backend, Batch, Family};
 
 /// Long enough for anything that is going to happen at all.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -160,6 +161,32 @@ impl Cluster {
         let before = self.dir_of(id);
         self.stores.crash(&before);
         self.stop(id).await;
+    }
+
+    /// Changes a byte in the history of a stopped member, in the newest record that holds it.
+    pub fn damage(&self, id: u64, byte: u8) {
+        let below = self.dir_of(id);
+        let stores = self.stores.0.lock();
+        let store = stores
+            .iter()
+            .find(|(path, _)| path.starts_with(&below))
+            .unwrap()
+            .1;
+        let snapshot = store.snapshot().unwrap();
+        let mut cursor = snapshot
+            .scan(Family::Log, (Bound::Unbounded, Bound::Unbounded))
+            .unwrap();
+        let (key, mut value, place) = loop {
+            let (key, value) = cursor.prev().unwrap().unwrap();
+            if let Some(place) = value.iter().position(|found| *found == byte) {
+                break (key.to_vec(), value.to_vec(), place);
+            }
+        };
+        value[place] ^= 1;
+        let mut batch = Batch::new();
+        batch.put(Family::Log, key, value);
+        drop(cursor);
+        store.write(batch).unwrap();
     }
 
     pub async fn leader(&self) -> Handle {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use model::pb::etcdserverpb as pb;
-use model::{LeaseId, MemberId};
+use model::{LeaseId, MemberId, Revision};
 use node::{BoxFuture, Error, Handle, Peers, Result};
 use parking_lot::Mutex;
 use raft_engine::{Checkpoint, Transport};
@@ -118,6 +118,11 @@ impl Peers for Link {
     fn version(&self, member: MemberId) -> BoxFuture<Option<String>> {
         let up = self.net.reach(self.member, member.0).is_some();
         Box::pin(async move { up.then(|| "3.7.1".to_owned()) })
+    }
+
+    fn hash_kv(&self, member: MemberId, revision: Revision) -> BoxFuture<Result<pb::HashKvResponse>> {
+        let peer = self.peer(member);
+        Box::pin(async move { peer?.hash_kv_unchecked(revision).await })
     }
 
     fn connected_for(&self, member: MemberId) -> Option<Duration> {

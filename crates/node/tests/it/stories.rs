@@ -3,7 +3,7 @@
 use crate::cluster::{Cluster, eventually, get, get_local, grant, member, put, put_with_lease, within};
 use model::pb::etcdserverpb as pb;
 use model::{LeaseId, MemberId, Rejection, Revision};
-use node::{Caller, Error};
+use node::{Caller, CorruptionChecks, Error};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -268,4 +268,46 @@ async fn without_a_quorum_requests_fail_in_time() {
     );
     assert_eq!(late_write, Err(Error::DeadlineExceeded));
     assert_eq!(get_local(&survivor, "a").await, Some("1".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_with_other_data_is_told_on() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    for number in 0..10 {
+        put(&leader, "a", &number.to_string()).await.unwrap();
+    }
+    let bad = cluster.followers().await[0].member_id();
+    eventually("replication", async || {
+        get_local(cluster.node(bad.0), "a").await.as_deref() == Some("9")
+    })
+    .await;
+    within(cluster.node(bad.0).check_initial_corruption())
+        .await
+        .unwrap();
+    cluster.stop(bad.0).await;
+    cluster.damage(bad.0, b'9');
+    let node = cluster.run(bad.0, |_| {});
+    within(node.ready()).await;
+    assert!(matches!(
+        within(node.check_initial_corruption()).await,
+        Err(Error::Fault(_))
+    ));
+
+    let leader = cluster.leader().await;
+    let often = CorruptionChecks {
+        periodic: Some(Duration::from_millis(50)),
+        compactions: None,
+    };
+    leader.start_corruption_checks(often);
+    eventually("the alarm", async || leader.alarms().corrupt()).await;
+    let alarms = leader.alarms().list(pb::AlarmType::Corrupt as i32);
+    assert_eq!(
+        alarms.iter().map(|alarm| alarm.member_id).collect::<Vec<_>>(),
+        [bad.0]
+    );
+    assert_eq!(
+        put(&leader, "a", "1").await,
+        Err(Error::Rejected(Rejection::Corrupt))
+    );
 }
