@@ -217,7 +217,8 @@ fn judge(own: MemberId, hash: HashKv, answers: &[(MemberId, Option<HashKvRespons
             Verdict::Unclear
         };
     }
-    let quorum = (answers.len() + 1) / 2 + 1;
+    let members = answers.len() + 1;
+    let quorum = members / 2 + 1;
     match by_hash.values().position(|members| members.len() >= quorum) {
         None => Verdict::Differ(vec![MemberId(0)]),
         Some(majority) => {
