@@ -242,7 +242,8 @@ fn hash_row(sum: u32, at: RevisionKey, row: &LogRow<'_>) -> u32 {
     }
 }
 
-fn key_field_len(kv: &[u8]) -> usize {
+/// Bytes of the KeyValue's first field, the key.
+pub(crate) fn key_field_len(kv: &[u8]) -> usize {
     let key = crate::kv::Fields::parse(kv).map_or(&[][..], |fields| fields.key);
     if key.is_empty() {
         return 0;

@@ -27,6 +27,7 @@ mod counts;
 mod page_counts;
 
 mod compaction;
+mod export;
 mod hash;
 mod history;
 mod import;

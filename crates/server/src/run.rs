@@ -11,10 +11,11 @@ use crate::store;
 use anyhow::Context;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use gateway::{Accept, Listener, Traffic};
+use gateway::{Accept, Listener, SnapshotWriter, Traffic};
 use peer::{Accepting, BoxIo, Identity, Peers, Plain};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -212,6 +213,7 @@ fn node_options(
 ) -> anyhow::Result<node::Options> {
     Ok(node::Options {
         data_dir: config.data_dir.clone(),
+        wal_dir: config.wal_dir.clone(),
         name: config.name.clone(),
         client_urls: texts(&config.advertise_client),
         bootstrap: start.bootstrap.clone(),
@@ -275,10 +277,25 @@ fn gateway_options(config: &Config) -> gateway::Options {
         json: config.json_gateway,
         cors: config.cors.clone(),
         not_serving_on_defragment: config.features.is_open("StopGRPCServiceOnDefrag"),
-        snapshot_writer: None,
+        snapshot_writer: Some(snapshot_writer(config.data_dir.clone())),
         version: ETCD_VERSION.to_owned(),
         ..default
     }
+}
+
+/// Backups are put into files without names, next to the data: a temporary directory may be in memory.
+fn snapshot_writer(dir: PathBuf) -> SnapshotWriter {
+    Arc::new(move |source| {
+        let mut file = tempfile::tempfile_in(&dir)?;
+        let source = backup::Source {
+            view: &source.view,
+            applied: source.applied,
+            configuration: &source.configuration,
+            version: &source.version,
+        };
+        backup::write(&source, &mut file).map_err(io::Error::other)?;
+        Ok(file)
+    })
 }
 
 fn log_start(config: &Config) {
