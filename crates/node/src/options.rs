@@ -12,8 +12,10 @@ pub type StoreOpener = Arc<dyn Fn(&Path) -> storage::Result<Arc<dyn storage::Bac
 /// Settings of one replica. Plain data but for the ways to the outside.
 #[derive(Clone)]
 pub struct Options {
-    /// `<data-dir>`: below it `member/wal` and `member/store`. Must exist.
+    /// `<data-dir>`: `member` and all below it are made where they are missing. Must exist.
     pub data_dir: PathBuf,
+    /// Directory of the raft log where it is not `<data-dir>/member/wal`, say on a disk of its own.
+    pub wal_dir: Option<PathBuf>,
     /// This member's name, published through raft.
     pub name: String,
     /// Client URLs, published through raft.

@@ -197,7 +197,7 @@ impl Log {
 }
 
 fn open_log(options: &Options, layout: &Layout) -> Result<Log> {
-    let path = layout.wal();
+    let path = options.wal_dir.clone().unwrap_or_else(|| layout.wal());
     let named = || (options.bootstrap.member(), options.bootstrap.cluster());
     if !Wal::exists(&path).map_err(chain)? {
         let (member, cluster) = named();

@@ -106,6 +106,7 @@ impl Cluster {
         std::fs::create_dir_all(&data_dir).unwrap();
         let mut options = Options {
             data_dir,
+            wal_dir: None,
             name: format!("m{id}"),
             client_urls: vec![format!("http://client-{id}:2379")],
             bootstrap,
