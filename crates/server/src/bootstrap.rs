@@ -23,7 +23,12 @@ pub struct Start {
 
 /// Finds out; a joining member asks its peers.
 pub async fn find(config: &Config, connector: &dyn Connector) -> anyhow::Result<Start> {
-    if let Some((member, cluster)) = identity::stored(&config.data_dir.join("member/wal"))? {
+    if let Some((member, cluster)) = identity::stored(
+        &config
+            .wal_dir
+            .clone()
+            .unwrap_or_else(|| config.data_dir.join("member/wal")),
+    )? {
         let bootstrap = Bootstrap::New {
             member,
             cluster,
