@@ -7,7 +7,8 @@ use bytes::Bytes;
 use protobuf::Message as _;
 use raft::eraftpb::{Entry, EntryType, Message, MessageType, Snapshot};
 
-use crate::configuration::{self, Change, Configuration};
+use crate::change::Change;
+use crate::configuration::{self, Configuration};
 use crate::wire::{Fields, Malformed};
 
 /// Larger terms and indices are refused, so that adding to them cannot overflow.

@@ -148,8 +148,8 @@ fn cost(entry: &Entry) -> u64 {
 pub(super) fn to_raft(entry: &Entry) -> eraftpb::Entry {
     let mut out = eraftpb::Entry::default();
     out.set_entry_type(match entry.kind {
-        crate::CONF_CHANGE => EntryType::EntryConfChange,
-        crate::CONF_CHANGE_V2 => EntryType::EntryConfChangeV2,
+        crate::change::CONF_CHANGE => EntryType::EntryConfChange,
+        crate::change::CONF_CHANGE_V2 => EntryType::EntryConfChangeV2,
         _ => EntryType::EntryNormal,
     });
     out.index = entry.index;

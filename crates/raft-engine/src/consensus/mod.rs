@@ -8,6 +8,7 @@
 //! - proposals wait while raft would drop them (`proposals`), reads get contexts that are never used twice (`reads`);
 //! - messages that raft would not survive are dropped (`guard`);
 //! - several writes are under way at once, and what may leave before them leaves before them (`ready`);
+//! - the log is kept as long as followers need it, and no longer (`retention`);
 //! - a leader that removes itself, or whose disk stalls, hands over (`leadership`).
 
 mod event;
@@ -17,20 +18,21 @@ mod log;
 mod proposals;
 mod reads;
 mod ready;
+mod retention;
+mod start;
 mod timeline;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use raft::eraftpb::{Message, MessageType};
-use raft::{Config, RaftState, RawNode, ReadOnlyOption, SnapshotStatus, StateRole};
-use wal::Entry;
+use raft::{RawNode, SnapshotStatus, StateRole};
 
 pub use event::{AppliedChange, Count, Event, HardState, Install, Output, Write};
+pub use start::{CoreOptions, Remembered, first_entries};
 
-use crate::{Applied, Change, LeaderChange, PeerMessage, Replication, Role, Status, Verdict, configuration};
-use log::{Log, Made};
+use crate::{LeaderChange, PeerMessage, Replication, Role, Status, Verdict, configuration};
+use log::Log;
 use proposals::Proposals;
 use reads::Reads;
 use ready::Outstanding;
@@ -50,49 +52,6 @@ const COMMITTED_BYTES_MAX: u64 = 8 << 20;
 
 /// Entries that are committed but not applied, or not durable, in bytes; beyond that nothing new is taken.
 pub(crate) const UNAPPLIED_BYTES_MAX: u64 = 128 << 20;
-
-/// Retained entries may take this many times the configured bytes while a snapshot is under way, so that the follower
-/// can go on from it.
-const SNAPSHOT_RETAIN_FACTOR: u64 = 4;
-
-/// A checkpoint that no follower is being sent is kept for another one this long.
-const SNAPSHOT_TICKS_MAX: u64 = 100;
-
-/// Settings of a core.
-#[derive(Clone, Debug)]
-pub struct CoreOptions {
-    /// This member.
-    pub id: u64,
-    /// Ticks without a leader before campaigning: between this many and twice as many.
-    pub election_ticks: usize,
-    /// Ask around before raising the term.
-    pub pre_vote: bool,
-    /// Start with the election timer advanced; a single voter campaigns at once.
-    pub fast_start: bool,
-    /// Ticks before a read that was not answered is asked again.
-    pub read_retry_ticks: u64,
-    /// Ticks before proposals and reads that wait are given up.
-    pub request_ticks: u64,
-    /// Applied entries kept for followers.
-    pub log_retain_entries: u64,
-    /// Bytes of applied entries kept.
-    pub log_retain_bytes: u64,
-    /// Differs between boots; also the source of election timeouts.
-    pub seed: u64,
-}
-
-/// What a member remembers when it starts.
-#[derive(Clone, Debug, Default)]
-pub struct Remembered {
-    /// The entry before the first of `entries`.
-    pub start: Applied,
-    /// The log after `start`, without gaps.
-    pub entries: Vec<Entry>,
-    /// Term, vote and commit index.
-    pub hard_state: HardState,
-    /// Where the state machine stands; not before `start`, not after the last entry.
-    pub applied: Applied,
-}
 
 /// Something that must not happen: the member has to stop, for it can no longer trust itself.
 #[derive(Debug, thiserror::Error)]
@@ -135,120 +94,6 @@ pub struct Core {
 }
 
 impl Core {
-    /// A member that remembers what `remembered` says. Fails if that contradicts itself.
-    pub fn new(options: CoreOptions, remembered: Remembered) -> Result<Self, Broken> {
-        let Remembered {
-            start,
-            entries,
-            mut hard_state,
-            applied,
-        } = remembered;
-        let last = entries
-            .last()
-            .map_or((start.index, start.term), |entry| (entry.index, entry.term));
-        if applied.index < start.index || applied.index > last.0 {
-            return Err(Broken(format!(
-                "applied {} outside the log ({}, {}]",
-                applied.index, start.index, last.0
-            )));
-        }
-        applied
-            .configuration
-            .check()
-            .map_err(|what| Broken(what.to_string()))?;
-        // The commit index is written without waiting for the disk, and a torn tail may have taken the last hard state
-        // but not the entries before it. Both are safe to restore: applied implies committed, and a vote that was not
-        // durable was not cast.
-        hard_state.commit = hard_state.commit.min(last.0).max(applied.index);
-        if hard_state.term < last.1 {
-            hard_state.term = last.1;
-            hard_state.vote = 0;
-        }
-
-        let config = Config {
-            id: options.id,
-            election_tick: options.election_ticks,
-            heartbeat_tick: 1,
-            applied: applied.index,
-            max_size_per_msg: MESSAGE_BYTES_MAX,
-            max_inflight_msgs: INFLIGHT_MAX,
-            // Both are off by default in this crate.
-            check_quorum: true,
-            pre_vote: options.pre_vote,
-            read_only_option: ReadOnlyOption::Safe,
-            max_uncommitted_size: UNCOMMITTED_BYTES_MAX,
-            max_committed_size_per_ready: COMMITTED_BYTES_MAX,
-            ..Config::default()
-        };
-        let HardState { term, vote, commit } = hard_state;
-        let raft_hard_state = raft::eraftpb::HardState {
-            term,
-            vote,
-            commit,
-            ..Default::default()
-        };
-        let initial = RaftState::new(raft_hard_state, configuration::to_raft(&applied.configuration));
-
-        let mut timeline = Timeline::new(start.clone());
-        let replayed = entries.iter().take_while(|entry| entry.index <= applied.index);
-        let mut changes = replayed
-            .clone()
-            .filter(|entry| entry.kind != 0)
-            .map(|entry| entry.index);
-        replayed.for_each(|entry| timeline.committed(entry.index, entry.term));
-        if let Some(first) = changes.next() {
-            timeline.restarted(
-                first,
-                changes.last().unwrap_or(first),
-                applied.configuration.clone(),
-            );
-        }
-
-        let log = Log::new((start.index, start.term), entries, initial);
-        let raw = RawNode::new(&config, log, &crate::logger::bridge())
-            .map_err(|error| Broken(error.to_string()))?;
-        let mut core = Self {
-            id: options.id,
-            raw,
-            now: 0,
-            random: options.seed ^ options.id.rotate_left(32),
-            election_timeout: 0,
-            seen: LeaderChange {
-                term: hard_state.term,
-                leader: 0,
-                role: Role::Follower,
-            },
-            proposals: Proposals::new(options.request_ticks),
-            reads: Reads::new(
-                options.id,
-                options.seed,
-                options.read_retry_ticks,
-                options.request_ticks,
-            ),
-            transfer: None,
-            disk_stalled: false,
-            outstanding: VecDeque::new(),
-            after: VecDeque::new(),
-            written: 0,
-            unwritten_bytes: 0,
-            handed: last.0,
-            durable_vote: (hard_state.term, hard_state.vote),
-            timeline,
-            marked: start.index,
-            incoming: None,
-            making_snapshot: false,
-            no_snapshot_before: 0,
-            complained: Cell::new(None),
-            out: Output::default(),
-            options,
-        };
-        core.draw_election_timeout();
-        if core.options.fast_start {
-            core.raw.raft.election_elapsed = core.options.election_ticks.saturating_sub(2);
-        }
-        Ok(core)
-    }
-
     /// Takes in what happened. Call [`poll`](Self::poll) afterwards, at the latest before waiting for more.
     pub fn handle(&mut self, event: Event) -> Result<(), Broken> {
         match event {
@@ -300,15 +145,7 @@ impl Core {
             self.take_ready();
             self.note_role();
         }
-        let wanted_by = self.raw.mut_store().take_wanted_by();
-        if !wanted_by.is_empty() && !self.making_snapshot && self.now >= self.no_snapshot_before {
-            tracing::info!(
-                ?wanted_by,
-                "a follower is too far behind for the log and needs a snapshot"
-            );
-            self.making_snapshot = true;
-            self.out.make_snapshot = true;
-        }
+        self.ask_for_snapshot();
         self.out.reads.append(&mut self.reads.take_done());
         self.out.proposed = std::mem::take(&mut self.proposals.taken);
         self.out.failed = std::mem::take(&mut self.proposals.failed);
@@ -380,96 +217,6 @@ impl Core {
         }
     }
 
-    /// Another member takes this one for the leader. If it is wrong, it finds out and proposes again.
-    fn proposed_by_peer(&mut self, mut message: Message) {
-        if !self.is_leader() {
-            return;
-        }
-        for entry in message.take_entries() {
-            match entry.get_entry_type() {
-                raft::eraftpb::EntryType::EntryNormal => self.proposals.add_forwarded(entry.data, self.now),
-                _ => self.proposals.add_change(entry, self.now),
-            }
-        }
-    }
-
-    fn propose_change(&mut self, change: Change) {
-        let (kind, data) = change.encode();
-        let entry = Entry {
-            kind,
-            index: 0,
-            term: 0,
-            data: data.into(),
-        };
-        self.proposals.add_change(log::to_raft(&entry), self.now);
-    }
-
-    /// Hands to raft what waits, as long as raft would take it.
-    fn flush_proposals(&mut self) {
-        while !self.proposals.is_empty()
-            && let Some(room) = self.room_for_proposals()
-        {
-            let batch = self.proposals.next_batch(room);
-            self.propose(batch);
-        }
-        if self.proposals.has_change()
-            && self.room_for_proposals().is_some()
-            && !(self.is_leader() && self.raw.raft.has_pending_conf())
-            && let Some(entry) = self.proposals.next_change()
-        {
-            if self.is_leader() {
-                self.append_change(entry);
-            } else {
-                self.propose(vec![entry]);
-            }
-        }
-    }
-
-    /// What raft does with a proposed change on the leader, except that raft cannot read all changes: its numbers for
-    /// the kinds of change are not etcd's, which the log has. At most one change may be in the log unapplied.
-    fn append_change(&mut self, entry: raft::eraftpb::Entry) {
-        let raft = &mut self.raw.raft;
-        let Ok(change) = Change::decode(entry.get_entry_type() as u8, entry.data.clone()) else {
-            return;
-        };
-        let joint = configuration::from_raft(&raft.prs().conf().to_conf_state()).is_joint();
-        if joint != change.leaves_joint() {
-            tracing::info!(
-                ?change,
-                joint,
-                "dropped a configuration change that does not fit the configuration"
-            );
-            return;
-        }
-        raft.pending_conf_index = raft.raft_log.last_index() + 1;
-        if raft.append_entry(&mut [entry]) {
-            raft.bcast_append();
-        }
-    }
-
-    /// How many bytes raft would take now; `None` if it would drop a proposal.
-    fn room_for_proposals(&self) -> Option<usize> {
-        let raft = &self.raw.raft;
-        if !self.is_leader() {
-            return (raft.leader_id != 0).then_some(usize::MAX);
-        }
-        let uncommitted = raft.uncommitted_size();
-        let room = (UNCOMMITTED_BYTES_MAX as usize).saturating_sub(uncommitted);
-        let fits = uncommitted == 0 || self.proposals.next_bytes() <= room;
-        (raft.lead_transferee.is_none() && fits && raft.promotable() && !self.is_full()).then_some(room)
-    }
-
-    fn propose(&mut self, entries: Vec<raft::eraftpb::Entry>) {
-        let mut message = Message::default();
-        message.set_msg_type(MessageType::MsgPropose);
-        message.from = self.id;
-        message.set_entries(entries.into());
-        if let Err(error) = self.raw.raft.step(message) {
-            // `room_for_proposals` knows every reason for this.
-            tracing::warn!(%error, "raft dropped proposals");
-        }
-    }
-
     fn flush_reads(&mut self) {
         // Before its first commit a leader drops reads silently.
         let raft = &self.raw.raft;
@@ -516,77 +263,6 @@ impl Core {
         self.compact(index);
         self.drop_useless_snapshot();
         Ok(())
-    }
-
-    fn compact(&mut self, applied: u64) {
-        let Self { raw, options, .. } = self;
-        let log = raw.store();
-        let bytes_from = |bytes| log.retained_from(applied, bytes);
-        let mut from = applied
-            .saturating_sub(options.log_retain_entries)
-            .max(bytes_from(options.log_retain_bytes));
-        if raw.raft.state == StateRole::Leader {
-            let sending = raw
-                .raft
-                .prs()
-                .iter()
-                .filter(|(_, peer)| peer.state == raft::ProgressState::Snapshot);
-            if let Some(oldest) = sending.map(|(_, peer)| peer.pending_snapshot).min() {
-                from = from.min(oldest.max(bytes_from(SNAPSHOT_RETAIN_FACTOR * options.log_retain_bytes)));
-            }
-        }
-        raw.mut_store().compact(from);
-    }
-
-    /// Lets go of a checkpoint once nobody needs it: it keeps files of the store from being removed.
-    fn drop_useless_snapshot(&mut self) {
-        let being_sent = |(_, peer): (&u64, &raft::Progress)| peer.state == raft::ProgressState::Snapshot;
-        let needed = self.is_leader() && self.raw.raft.prs().iter().any(being_sent);
-        let oldest = if needed {
-            0
-        } else {
-            self.now.saturating_sub(SNAPSHOT_TICKS_MAX)
-        };
-        let useless = self.raw.mut_store().take_useless_snapshot(oldest);
-        self.out.drop_snapshots.extend(useless.map(|made| made.token));
-    }
-
-    fn durable(&mut self, index: u64) {
-        let applied = self.raw.raft.raft_log.applied;
-        let index = index.min(applied.saturating_sub(self.options.log_retain_entries));
-        if index > self.marked
-            && !self.is_installing()
-            && let Some(applied) = self.timeline.at(index)
-            && applied.index > self.marked
-        {
-            self.marked = applied.index;
-            self.timeline.forget_before(applied.index);
-            self.out.mark = Some(applied);
-        }
-    }
-
-    fn snapshot_made(&mut self, token: u64, applied: Applied) {
-        self.making_snapshot = false;
-        let since = self.now;
-        let old = self.raw.mut_store().offer_snapshot(Made {
-            token,
-            applied,
-            since,
-        });
-        self.out.drop_snapshots.extend(old.map(|made| made.token));
-        if self.is_leader() {
-            // Whoever waits for it would otherwise be served with the next heartbeat response.
-            let first = self.log().first();
-            let peers = self
-                .raw
-                .raft
-                .prs()
-                .iter()
-                .filter(|(id, peer)| **id != self.id && peer.next_idx < first);
-            let mut peers: Vec<u64> = peers.map(|(id, _)| *id).collect();
-            peers.sort_unstable();
-            peers.into_iter().for_each(|id| self.raw.raft.send_append(id));
-        }
     }
 
     /// The current state, as far as the core knows it.
@@ -643,26 +319,4 @@ fn role_of(state: StateRole) -> Role {
         StateRole::Candidate => Role::Candidate,
         StateRole::Leader => Role::Leader,
     }
-}
-
-/// The entries a new cluster's log begins with, and the hard state that goes with them: etcd's, so that an index means
-/// the same in both.
-pub fn first_entries(members: &[(u64, Bytes)]) -> (Vec<Entry>, HardState) {
-    let entry = |(at, (id, context)): (u64, &(u64, Bytes))| {
-        let change = Change::single(0, crate::ChangeKind::AddVoter, *id, context.clone());
-        let (kind, data) = change.encode();
-        Entry {
-            kind,
-            index: at,
-            term: 1,
-            data: data.into(),
-        }
-    };
-    let entries: Vec<Entry> = (1..).zip(members).map(entry).collect();
-    let hard_state = HardState {
-        term: 1,
-        vote: 0,
-        commit: entries.len() as u64,
-    };
-    (entries, hard_state)
 }

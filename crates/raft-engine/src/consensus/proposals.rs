@@ -7,9 +7,11 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use raft::eraftpb::Entry;
+use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 
 use super::event::Count;
+use super::{Core, UNCOMMITTED_BYTES_MAX, log};
+use crate::{Change, configuration};
 
 /// Entries in one message at most, and bytes: what fits one append message.
 const BATCH_ENTRIES_MAX: usize = 1024;
@@ -136,5 +138,97 @@ impl Proposals {
             }
         }
         self.changes.retain(|(_, since)| !late(*since));
+    }
+}
+
+impl Core {
+    /// Another member takes this one for the leader. If it is wrong, it finds out and proposes again.
+    pub(super) fn proposed_by_peer(&mut self, mut message: Message) {
+        if !self.is_leader() {
+            return;
+        }
+        for entry in message.take_entries() {
+            match entry.get_entry_type() {
+                EntryType::EntryNormal => self.proposals.add_forwarded(entry.data, self.now),
+                _ => self.proposals.add_change(entry, self.now),
+            }
+        }
+    }
+
+    pub(super) fn propose_change(&mut self, change: Change) {
+        let (kind, data) = change.encode();
+        let entry = wal::Entry {
+            kind,
+            index: 0,
+            term: 0,
+            data: data.into(),
+        };
+        self.proposals.add_change(log::to_raft(&entry), self.now);
+    }
+
+    /// Hands to raft what waits, as long as raft would take it.
+    pub(super) fn flush_proposals(&mut self) {
+        while !self.proposals.is_empty()
+            && let Some(room) = self.room_for_proposals()
+        {
+            let batch = self.proposals.next_batch(room);
+            self.propose(batch);
+        }
+        if self.proposals.has_change()
+            && self.room_for_proposals().is_some()
+            && !(self.is_leader() && self.raw.raft.has_pending_conf())
+            && let Some(entry) = self.proposals.next_change()
+        {
+            if self.is_leader() {
+                self.append_change(entry);
+            } else {
+                self.propose(vec![entry]);
+            }
+        }
+    }
+
+    /// What raft does with a proposed change on the leader, except that raft cannot read all changes: its numbers for
+    /// the kinds of change are not etcd's, which the log has. At most one change may be in the log unapplied.
+    pub(super) fn append_change(&mut self, entry: Entry) {
+        let raft = &mut self.raw.raft;
+        let Ok(change) = Change::decode(entry.get_entry_type() as u8, entry.data.clone()) else {
+            return;
+        };
+        let joint = configuration::from_raft(&raft.prs().conf().to_conf_state()).is_joint();
+        if joint != change.leaves_joint() {
+            tracing::info!(
+                ?change,
+                joint,
+                "dropped a configuration change that does not fit the configuration"
+            );
+            return;
+        }
+        raft.pending_conf_index = raft.raft_log.last_index() + 1;
+        if raft.append_entry(&mut [entry]) {
+            raft.bcast_append();
+        }
+    }
+
+    /// How many bytes raft would take now; `None` if it would drop a proposal.
+    fn room_for_proposals(&self) -> Option<usize> {
+        let raft = &self.raw.raft;
+        if !self.is_leader() {
+            return (raft.leader_id != 0).then_some(usize::MAX);
+        }
+        let uncommitted = raft.uncommitted_size();
+        let room = (UNCOMMITTED_BYTES_MAX as usize).saturating_sub(uncommitted);
+        let fits = uncommitted == 0 || self.proposals.next_bytes() <= room;
+        (raft.lead_transferee.is_none() && fits && raft.promotable() && !self.is_full()).then_some(room)
+    }
+
+    fn propose(&mut self, entries: Vec<Entry>) {
+        let mut message = Message::default();
+        message.set_msg_type(MessageType::MsgPropose);
+        message.from = self.id;
+        message.set_entries(entries.into());
+        if let Err(error) = self.raw.raft.step(message) {
+            // `room_for_proposals` knows every reason for this.
+            tracing::warn!(%error, "raft dropped proposals");
+        }
     }
 }
