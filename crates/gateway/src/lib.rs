@@ -5,6 +5,7 @@
 //! Connections are spread over a few threads with a runtime each ([`Options::rpc_threads`]); everything about a
 //! connection, its streams and its requests happens on the one thread it was given to.
 
+mod authority;
 mod body;
 mod caller;
 mod core;

@@ -4,6 +4,7 @@
 //! (SO_REUSEPORT), but it goes by a hash of addresses: etcd's clients are few and stay for long, and with ten of them
 //! one thread of four would now and then serve none.
 
+use crate::authority::Mended;
 use crate::core::Core;
 use crate::metrics::{Counters, Metrics};
 use crate::options::Options;
@@ -268,7 +269,7 @@ async fn connection(core: Arc<Core>, arrival: Arrival) {
         let connection = Arc::clone(&connection);
         async move { Ok::<_, Infallible>(connection.answer(request).await) }
     });
-    let mut served = pin!(builder.serve_connection(TokioIo::new(socket), service));
+    let mut served = pin!(builder.serve_connection(TokioIo::new(Mended::new(socket)), service));
     tokio::select! {
         // How a connection ended is its client's business.
         _ = served.as_mut() => return,
