@@ -3,6 +3,8 @@
 pub mod alarm;
 pub mod auth;
 pub mod check;
+pub mod check_datascale;
+pub mod check_perf;
 pub mod compact;
 pub mod completion;
 pub mod defrag;
