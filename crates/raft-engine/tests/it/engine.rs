@@ -17,6 +17,8 @@ use raft_engine::{
 };
 use wal::{FaultyDir, MemoryDir, Wal};
 
+use crate::gate::{Gate, GatedDir};
+
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a machine holds, seen by the test.
@@ -163,6 +165,7 @@ impl Transport for Line {
 struct Machine {
     id: u64,
     dir: MemoryDir,
+    gate: Arc<Gate>,
     durable: Arc<Mutex<State>>,
     now: Arc<Mutex<State>>,
     changed: Arc<Condvar>,
@@ -202,6 +205,7 @@ impl Cluster {
         self.machines.push(Machine {
             id,
             dir: MemoryDir::new(),
+            gate: Arc::default(),
             durable: Arc::default(),
             now: Arc::default(),
             changed: Arc::default(),
@@ -229,7 +233,10 @@ impl Cluster {
             segment_bytes: 1 << 20,
             ..wal::Options::default()
         };
-        let dir = Arc::new(machine.dir.clone());
+        let dir = Arc::new(GatedDir {
+            inner: machine.dir.clone(),
+            gate: machine.gate.clone(),
+        });
         let (wal, recovered) = match &bootstrap {
             Bootstrap::Restart => {
                 let (wal, recovered) = Wal::open_in(dir, wal_options).unwrap();
@@ -554,6 +561,35 @@ fn a_failing_disk_stops_the_engine_and_nothing_is_acknowledged() {
     assert_eq!(read(&engine), Err(ReadError::Stopped));
     assert_eq!(engine.propose(commands(0..1)), Err(ProposeError::Stopped));
     engine.stop();
+}
+
+#[test]
+fn a_leader_whose_disk_hangs_hands_over_and_comes_back() {
+    let cluster = Cluster::new(3, |_| {});
+    let leader = cluster.leader();
+    let gate = cluster.machine(leader.id()).gate.clone();
+    gate.set(true);
+    leader.propose(commands(0..10)).unwrap();
+    // The others have the entries, and one of them takes over, while this one says what is the matter.
+    let next = loop {
+        let others = cluster.network.engines.lock().clone();
+        let next = others
+            .into_values()
+            .find(|engine| engine.id() != leader.id() && engine.leader() == engine.id());
+        match next {
+            Some(next) if leader.status().disk_stalled && read(&next).is_ok() => break next,
+            _ => pause(),
+        }
+    };
+    next.propose(commands(10..20)).unwrap();
+    cluster.wait_for(next.id(), |state| state.commands == commands(0..20));
+    assert!(cluster.machine(leader.id()).now.lock().commands.is_empty());
+
+    gate.set(false);
+    cluster.wait_for(leader.id(), |state| state.commands == commands(0..20));
+    while leader.status().disk_stalled {
+        pause();
+    }
 }
 
 #[test]

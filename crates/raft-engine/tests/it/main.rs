@@ -3,6 +3,7 @@
 mod changes;
 mod cluster;
 mod engine;
+mod gate;
 mod hostile;
 mod scripts;
 mod simulation;
