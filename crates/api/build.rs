@@ -14,8 +14,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), set.encode_to_vec())?;
 
-    let mut generator = tonic_prost_build::configure().bytes(".").include_file("services.rs");
-    for package in ["mvccpb", "authpb", "etcdserverpb", "membershippb", "leasepb", "v3lockpb", "v3electionpb"] {
+    let mut generator = tonic_prost_build::configure()
+        .bytes(".")
+        .include_file("services.rs");
+    for package in [
+        "mvccpb",
+        "authpb",
+        "etcdserverpb",
+        "membershippb",
+        "leasepb",
+        "v3lockpb",
+        "v3electionpb",
+    ] {
         generator = generator.extern_path(format!(".{package}"), format!("::model::pb::{package}"));
     }
     generator.compile_fds(set)?;
