@@ -12,6 +12,7 @@ mod index;
 mod options;
 mod progress;
 mod queue;
+mod requests;
 mod ring;
 mod state;
 mod stats;

@@ -6,24 +6,20 @@
 //! * a watcher that is [`Place::Behind`] stands in `behind` under its `next`, which is at most `revision`;
 //! * the ring holds every revision after its floor up to `revision`.
 
+use crate::Stats;
 use crate::index::{Id, Index};
 use crate::options::Options;
 use crate::progress::Schedule;
-use crate::queue::{Offer, Queue, header};
+use crate::queue::{Offer, Queue};
+use crate::requests::end_compacted;
 use crate::ring::{Record, Ring};
-use crate::watcher::{Entry, Place, Table, Watcher, requested_range};
-use crate::{NO_WATCH, Stats};
+use crate::watcher::{Entry, Place, Table};
 use bytes::Bytes;
-use model::pb::etcdserverpb::{WatchCreateRequest, WatchResponse};
-use model::{Rejection, Revision};
+use model::Revision;
 use mvcc::{Changes, Read, Store};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::task::Waker;
-
-/// Texts of etcd that are no gRPC status (etcd server/storage/mvcc/watcher.go).
-const DUPLICATE_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
-const EMPTY_RANGE: &str = "mvcc: watcher range is empty";
 
 pub(crate) struct State {
     pub store: Store,
@@ -37,7 +33,7 @@ pub(crate) struct State {
     index: Index,
     synced: usize,
     streams_opened: u64,
-    watchers_max: usize,
+    pub watchers_max: usize,
     /// Kept between calls for its memory.
     hits: Vec<(Id, u32)>,
 }
@@ -47,11 +43,11 @@ pub(crate) struct Stream {
     pub queue: Arc<Queue>,
     pub ids: BTreeMap<i64, Id>,
     /// Watchers that asked to be told of progress.
-    progress: usize,
-    next_id: i64,
-    synced: usize,
+    pub progress: usize,
+    pub next_id: i64,
+    pub synced: usize,
     /// The latest start any of its watchers ever asked for.
-    start_max: Revision,
+    pub start_max: Revision,
 }
 
 impl State {
@@ -74,7 +70,7 @@ impl State {
     }
 
     /// What answers are stamped with: the store may be a moment ahead of the hub.
-    fn current(&self) -> Revision {
+    pub fn current(&self) -> Revision {
         self.revision.max(self.store.view().revision())
     }
 
@@ -105,146 +101,7 @@ impl State {
         self.schedule.leave(number);
     }
 
-    /// Answers a create request; the watch id if a watcher came to be.
-    pub fn create(
-        &mut self,
-        number: u64,
-        request: &WatchCreateRequest,
-        wakers: &mut Vec<Waker>,
-    ) -> Option<i64> {
-        if request.start_revision < 0 {
-            self.refuse(number, Rejection::Compacted.message(), wakers);
-            return None;
-        }
-        let range = requested_range(request);
-        if range.is_empty() {
-            self.refuse(number, EMPTY_RANGE, wakers);
-            return None;
-        }
-        if self.table.len() >= self.watchers_max {
-            self.refuse(number, Rejection::TooManyRequests.message(), wakers);
-            return None;
-        }
-        let stream = self.streams.get_mut(&number)?;
-        let Some(watch_id) = stream.choose_id(request.watch_id) else {
-            self.refuse(number, DUPLICATE_ID, wakers);
-            return None;
-        };
-
-        let view = self.store.view();
-        let current = self.revision.max(view.revision());
-        let watcher = Arc::new(Watcher::new(watch_id, range, request, stream.queue.clone()));
-        let answer = WatchResponse {
-            header: header(current),
-            watch_id,
-            created: true,
-            ..Default::default()
-        };
-        watcher.queue.answer(answer, None, wakers);
-        if watcher.start > Revision(0) && watcher.start < view.compacted() {
-            end_compacted(&watcher, view.compacted(), wakers);
-            return None;
-        }
-
-        stream.start_max = stream.start_max.max(watcher.start);
-        if watcher.progress {
-            stream.progress += 1;
-            self.schedule.enter(number);
-        }
-        let next = match watcher.start {
-            Revision(0) => current.next(),
-            start => start,
-        };
-        let queue = watcher.queue.clone();
-        let id = self.table.insert(Entry {
-            watcher,
-            stream: number,
-            next,
-            place: Place::Stalled,
-            quiet: true,
-        });
-        stream.ids.insert(watch_id, id);
-        queue.set_watchers(stream.ids.len());
-        self.put_in(id);
-        Some(watch_id)
-    }
-
-    /// Answers a create request with a refusal.
-    pub fn refuse(&mut self, number: u64, reason: &str, wakers: &mut Vec<Waker>) {
-        let revision = self.current();
-        if let Some(stream) = self.streams.get(&number) {
-            let answer = WatchResponse {
-                header: header(revision),
-                watch_id: NO_WATCH,
-                created: true,
-                canceled: true,
-                cancel_reason: reason.to_owned(),
-                ..Default::default()
-            };
-            stream.queue.answer(answer, None, wakers);
-        }
-    }
-
-    /// Ends a watcher and says so; silent if there is none of that id.
-    pub fn cancel(&mut self, number: u64, watch_id: i64, reason: &str, wakers: &mut Vec<Waker>) {
-        let Some(id) = self
-            .streams
-            .get(&number)
-            .and_then(|stream| stream.ids.get(&watch_id).copied())
-        else {
-            return;
-        };
-        let revision = self.current();
-        if let Some(entry) = self.remove(id) {
-            let answer = WatchResponse {
-                header: header(revision),
-                watch_id,
-                canceled: true,
-                cancel_reason: reason.to_owned(),
-                ..Default::default()
-            };
-            entry.watcher.queue.answer(answer, Some(&entry.watcher), wakers);
-        }
-    }
-
-    /// Tells a stream how far all of its watchers are, unless one of them is behind or still waits for its start.
-    pub fn report_progress(&mut self, number: u64, wakers: &mut Vec<Waker>) {
-        let Some(stream) = self.streams.get(&number) else {
-            return;
-        };
-        let started = |id: &Id| {
-            self.table
-                .get(*id)
-                .is_none_or(|entry| entry.watcher.start <= self.revision)
-        };
-        if stream.ids.is_empty() || stream.synced < stream.ids.len() {
-            return;
-        }
-        if stream.start_max <= self.revision || stream.ids.values().all(started) {
-            stream.queue.offer_progress(NO_WATCH, self.revision, wakers);
-        }
-    }
-
-    /// Tells those watchers of a stream that asked for it how far they are, if no event has told them lately.
-    pub fn report_quiet(&mut self, number: u64, wakers: &mut Vec<Waker>) {
-        let Some(stream) = self.streams.get(&number) else {
-            return;
-        };
-        for id in stream.ids.values() {
-            let Some(entry) = self.table.get_mut(*id).filter(|entry| entry.watcher.progress) else {
-                continue;
-            };
-            let synced = matches!(entry.place, Place::Synced { .. });
-            if entry.quiet && synced && entry.watcher.start <= self.revision {
-                stream
-                    .queue
-                    .offer_progress(entry.watcher.watch_id, self.revision, wakers);
-            }
-            entry.quiet = true;
-        }
-    }
-
-    /// Hands out the changes of one revision. Whether watchers were put behind.
+    /// Hands out the changes of one revision.
     pub fn publish(&mut self, changes: Arc<Changes>, wakers: &mut Vec<Waker>) {
         let revision = changes.revision;
         if revision <= self.revision {
@@ -397,7 +254,8 @@ impl State {
         }
     }
 
-    fn remove(&mut self, id: Id) -> Option<Entry> {
+    /// Takes a watcher out of everything.
+    pub fn remove(&mut self, id: Id) -> Option<Entry> {
         self.take_out(id);
         let entry = self.table.remove(id)?;
         if let Some(stream) = self.streams.get_mut(&entry.stream) {
@@ -422,30 +280,4 @@ impl State {
             ..Stats::default()
         }
     }
-}
-
-impl Stream {
-    /// The id asked for, or the next free one for 0; `None` if it is taken.
-    fn choose_id(&mut self, requested: i64) -> Option<i64> {
-        if requested != 0 {
-            return (!self.ids.contains_key(&requested)).then_some(requested);
-        }
-        while self.ids.contains_key(&self.next_id) {
-            self.next_id += 1;
-        }
-        self.next_id += 1;
-        Some(self.next_id - 1)
-    }
-}
-
-/// The last word to a watcher whose history is gone. Header revision 0 and no reason, as etcd has it.
-fn end_compacted(watcher: &Watcher, compacted: Revision, wakers: &mut Vec<Waker>) {
-    let answer = WatchResponse {
-        header: header(Revision(0)),
-        watch_id: watcher.watch_id,
-        canceled: true,
-        compact_revision: compacted.0,
-        ..Default::default()
-    };
-    watcher.queue.answer(answer, Some(watcher), wakers);
 }

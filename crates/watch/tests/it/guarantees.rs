@@ -3,101 +3,17 @@
 //!
 //! Each watcher's responses are compared with what the history of all changes says it must have got.
 
+use crate::traffic::{Step, Watch, options, step};
 use crate::world::{self, Event, Op, World};
 use bytes::Bytes;
+use model::EventKind;
 use model::pb::etcdserverpb::{WatchCreateRequest, WatchResponse};
-use model::{EventKind, KeyRange};
 use mvcc::Changes;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use watch::{Control, Options, Responses, StreamOptions};
-
-#[derive(Clone, Debug)]
-enum Step {
-    Write { groups: Vec<Vec<Op>>, heard: bool },
-    Compact { back: i64 },
-    Open,
-    Create { stream: usize, watch: Watch },
-    Cancel { stream: usize, watcher: usize },
-    Progress { stream: usize },
-    Read { stream: usize, count: usize },
-    Close { stream: usize },
-    Tick { count: usize },
-}
-
-#[derive(Clone, Debug)]
-struct Watch {
-    range: KeyRange,
-    /// Relative to the current revision; `None` for "from now on".
-    start: Option<i64>,
-    prev_kv: bool,
-    fragment: bool,
-    report: bool,
-    filters: Vec<i32>,
-}
-
-fn key() -> impl Strategy<Value = String> {
-    (0u8..8).prop_map(|key| char::from(b'a' + key).to_string())
-}
-
-fn range() -> impl Strategy<Value = KeyRange> {
-    prop_oneof![
-        key().prop_map(|key| KeyRange::Single(key.into())),
-        (key(), key()).prop_map(|(one, other)| {
-            let (start, end) = (one.clone().min(other.clone()), one.max(other));
-            KeyRange::Interval(start.into(), (end + "z").into())
-        }),
-        key().prop_map(|key| KeyRange::From(key.into())),
-    ]
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    prop_oneof![
-        3 => (key(), 0..100usize).prop_map(|(key, len)| Op::Put(key, "v".repeat(len))),
-        1 => range().prop_map(Op::Delete),
-    ]
-}
-
-fn watch() -> impl Strategy<Value = Watch> {
-    let filters = prop_oneof![
-        4 => Just(vec![]),
-        1 => Just(vec![0]),
-        1 => Just(vec![1]),
-    ];
-    (
-        range(),
-        prop::option::of(-30..10i64),
-        any::<bool>(),
-        any::<bool>(),
-        any::<bool>(),
-        filters,
-    )
-        .prop_map(|(range, start, prev_kv, fragment, report, filters)| Watch {
-            range,
-            start,
-            prev_kv,
-            fragment,
-            report,
-            filters,
-        })
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let groups = prop::collection::vec(prop::collection::vec(op(), 1..4), 1..4);
-    prop_oneof![
-        12 => (groups, prop::bool::weighted(0.97)).prop_map(|(groups, heard)| Step::Write { groups, heard }),
-        1 => (0..20i64).prop_map(|back| Step::Compact { back }),
-        1 => Just(Step::Open),
-        4 => (0..4usize, watch()).prop_map(|(stream, watch)| Step::Create { stream, watch }),
-        1 => (0..4usize, 0..8usize).prop_map(|(stream, watcher)| Step::Cancel { stream, watcher }),
-        2 => (0..4usize).prop_map(|stream| Step::Progress { stream }),
-        6 => (0..4usize, 1..6usize).prop_map(|(stream, count)| Step::Read { stream, count }),
-        1 => (0..4usize).prop_map(|stream| Step::Close { stream }),
-        6 => (1..4usize).prop_map(|count| Step::Tick { count }),
-    ]
-}
 
 /// What one watcher asked for, and all it got.
 struct Watcher {
@@ -434,16 +350,6 @@ fn pick(streams: &mut [Stream], number: usize) -> Option<&mut Stream> {
         .iter_mut()
         .filter(|stream| stream.ends.is_some())
         .nth(number)
-}
-
-fn options() -> impl Strategy<Value = Options> {
-    (1..20usize, 0..3usize, 100..2000usize).prop_map(|(ring, queue, bytes)| Options {
-        ring_revisions_max: ring,
-        queue_responses_max: queue,
-        queue_bytes_max: bytes,
-        progress_interval: Duration::from_secs(100),
-        ..Options::default()
-    })
 }
 
 proptest! {

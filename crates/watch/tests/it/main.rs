@@ -3,4 +3,5 @@
 mod guarantees;
 mod many;
 mod script;
+mod traffic;
 mod world;
