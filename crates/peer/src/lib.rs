@@ -24,3 +24,6 @@ pub use identity::Identity;
 pub use inbox::{Inbox, Requests, Versions};
 pub use net::{Accepting, BoxIo, Connector, Io, Plain, accept_tcp, connect_tcp, unix_path};
 pub use peers::{Options, Peers};
+
+/// For implementations of [`Requests`].
+pub use tonic::async_trait;

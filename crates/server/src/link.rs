@@ -107,7 +107,7 @@ fn rejection(error: node::Error) -> Rejection {
     }
 }
 
-#[tonic::async_trait]
+#[peer::async_trait]
 impl peer::Requests for Inward {
     async fn keep_alive(
         &self,
