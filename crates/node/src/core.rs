@@ -18,6 +18,9 @@ use tokio::sync::{Notify, Semaphore, watch};
 /// Requests that may be committed and not yet applied before new ones are refused.
 const APPLY_LAG_MAX: u64 = 5000;
 
+/// Between two proposals of the NOSPACE alarm.
+const ALARM_INTERVAL: Duration = Duration::from_millis(500);
+
 /// Password checks that run at once: each takes a core for some 60 ms, and keys are more important.
 const PASSWORD_CHECKS_MAX: usize = 2;
 
@@ -36,6 +39,8 @@ pub(crate) struct Core {
     pub password_checks: Semaphore,
     /// Held while a membership change of this member is under way.
     pub member_changes: tokio::sync::Mutex<()>,
+    /// Before this time, in milliseconds of `clock`, the NOSPACE alarm is not proposed again.
+    next_alarm_at: AtomicU64,
     /// When leadership was last confirmed by a quorum, in nanoseconds of `clock`; see [`Core::confirm_leadership`].
     pub confirmed_at: AtomicU64,
     /// Set once, right after the engine has started.
@@ -90,6 +95,7 @@ impl Core {
             applied: AppliedWaiters::default(),
             password_checks: Semaphore::new(PASSWORD_CHECKS_MAX),
             member_changes: tokio::sync::Mutex::default(),
+            next_alarm_at: AtomicU64::new(0),
             confirmed_at: AtomicU64::new(0),
             engine: OnceLock::new(),
             backend: Mutex::new(backend),
@@ -180,6 +186,19 @@ impl Core {
         use model::pb::etcdserverpb::{AlarmRequest, AlarmType};
         let set = self.shared.alarms().list(AlarmType::Nospace as i32);
         if set.iter().any(|alarm| alarm.member_id == self.member.0) {
+            return;
+        }
+        // Every write that is refused until the alarm has gone round comes here: one proposal at a time is enough.
+        let now = self.clock.now().as_millis() as u64;
+        let next = self.next_alarm_at.load(Ordering::Acquire);
+        let later = now + ALARM_INTERVAL.as_millis() as u64;
+        let mine = || {
+            let swapped =
+                self.next_alarm_at
+                    .compare_exchange(next, later, Ordering::AcqRel, Ordering::Acquire);
+            swapped.is_ok()
+        };
+        if now < next || !mine() {
             return;
         }
         let request = Request::Alarm(AlarmRequest {

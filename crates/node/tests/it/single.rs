@@ -4,8 +4,9 @@ use crate::cluster::{Cluster, eventually, get, get_local, grant, put, put_with_l
 use model::pb::etcdserverpb as pb;
 use model::{LeaseId, Rejection, Reply, Request};
 use node::{Caller, Error};
-use std::task::Poll;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use storage::faulty::{FaultyBackend, Operation};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_is_read() {
@@ -152,7 +153,6 @@ async fn watchers_see_what_is_written() {
     assert_eq!(next().await.header.unwrap().revision, 2);
     assert_eq!(next().await.header.unwrap().revision, 4);
     drop(control);
-    let _: Poll<()> = Poll::Ready(());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -315,4 +315,36 @@ async fn many_writers_at_once_all_get_their_own_revision() {
         .await
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_fails_ends_the_node_and_nothing_is_acknowledged() {
+    let faulty: Arc<OnceLock<Arc<FaultyBackend>>> = Arc::default();
+    let slot = faulty.clone();
+    let mut cluster = Cluster::start_with(1, move |options| {
+        let (open, slot) = (options.open_store.clone(), slot.clone());
+        options.open_store = Arc::new(move |path| {
+            let store = Arc::new(FaultyBackend::new(open(path)?));
+            let _ = slot.set(store.clone());
+            Ok(store)
+        });
+    })
+    .await;
+    let node = cluster.node(1).clone();
+    put(&node, "a", "1").await.unwrap();
+    faulty.get().unwrap().fail_from(Operation::Write, 1);
+    let stopped = Err(Error::Rejected(Rejection::Stopped));
+    assert_eq!(put(&node, "a", "2").await, stopped);
+    assert!(matches!(within(node.stopped()).await, Err(Error::Fault(_))));
+    assert_eq!(put(&node, "a", "3").await, stopped);
+    assert_eq!(
+        get(&node, "a").await.map(|_| ()),
+        Err(Error::Rejected(Rejection::Stopped))
+    );
+
+    // The log has what was committed; a store that works again gets it from there.
+    cluster.stop(1).await;
+    let node = cluster.run(1, |_| {});
+    within(node.ready()).await;
+    assert_eq!(get(&node, "a").await, Ok(Some("2".into())));
 }
