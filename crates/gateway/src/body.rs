@@ -1,5 +1,6 @@
 //! The bodies of requests and responses: one type each for all that a connection may carry.
 
+use crate::budget::Reservation;
 use crate::core::{Call, Core};
 use crate::cut::Cut;
 use crate::frames::Frames;
@@ -27,6 +28,7 @@ pub(crate) enum Source {
 pub(crate) struct RequestBody {
     source: Source,
     frames: Frames,
+    reserved: Reservation,
     core: Arc<Core>,
     method: Method,
 }
@@ -36,6 +38,7 @@ impl RequestBody {
         RequestBody {
             source,
             frames: Frames::default(),
+            reserved: Reservation::new(&core.shared.budget),
             core,
             method,
         }
@@ -60,12 +63,17 @@ impl Body for RequestBody {
             && let Some(data) = frame.data_ref()
         {
             let bytes_max = this.core.shared.options.message_bytes_max();
-            match this.frames.feed(data, bytes_max) {
-                Ok(seen) => this
-                    .core
-                    .counters
-                    .received(this.method, seen.messages, seen.bytes),
-                Err(error) => return Poll::Ready(Some(Err(Status::resource_exhausted(error.to_string())))),
+            let refused = match this.frames.feed(data, bytes_max) {
+                Ok(seen) => {
+                    this.core
+                        .counters
+                        .received(this.method, seen.messages, seen.bytes);
+                    this.reserved.grow(seen.bytes as usize).err()
+                }
+                Err(error) => Some(Status::resource_exhausted(error.to_string())),
+            };
+            if let Some(status) = refused {
+                return Poll::Ready(Some(Err(status)));
             }
         }
         Poll::Ready(frame)

@@ -55,7 +55,10 @@ impl Call {
         }
         let took = self.started.elapsed();
         self.core.counters.handled(self.method, code);
-        self.core.shared.metrics.observe(self.method, took);
+        self.core
+            .shared
+            .metrics
+            .observe(self.method, took, code == Code::Ok);
         if took > self.core.shared.options.slow_call && self.method.kind() == crate::methods::Kind::Unary {
             tracing::warn!(
                 response_type = self.method.path(),

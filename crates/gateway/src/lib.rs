@@ -7,6 +7,7 @@
 
 mod authority;
 mod body;
+mod budget;
 mod caller;
 mod core;
 mod cut;
@@ -27,5 +28,5 @@ mod unary;
 
 pub use options::{Options, SnapshotWriter};
 pub use serve::{Error, serve};
-pub use socket::{Accept, Listener, Traffic};
+pub use socket::{Accept, Listener, Secure, Secured, Socket, Stream, Traffic};
 pub use status::{rejected, status};

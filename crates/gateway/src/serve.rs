@@ -5,6 +5,7 @@
 //! one thread of four would now and then serve none.
 
 use crate::authority::Mended;
+use crate::budget::Budget;
 use crate::core::Core;
 use crate::metrics::{Counters, Metrics};
 use crate::options::Options;
@@ -70,6 +71,7 @@ pub async fn serve(
         .collect();
     let shared = Arc::new(Shared {
         metrics: Metrics::register(&registry, counters.clone(), options.call_histograms)?,
+        budget: Budget::new(options.receive_bytes_max),
         json_calls: Arc::new(Semaphore::new(
             (options.concurrent_streams_max as usize).min(Semaphore::MAX_PERMITS),
         )),

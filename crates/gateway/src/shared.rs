@@ -1,5 +1,6 @@
 //! What all threads of a gateway share.
 
+use crate::budget::Budget;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use model::pb::etcdserverpb as pb;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub leaderless: watch::Receiver<bool>,
     /// Defragmentations that run.
     pub defragmenting: watch::Sender<usize>,
+    /// Memory for requests on their way in.
+    pub budget: Arc<Budget>,
     /// One permit for each call through the JSON gateway.
     pub json_calls: Arc<Semaphore>,
 }

@@ -24,16 +24,16 @@ pub(super) fn rename<B>(request: &mut Request<B>) {
     }
 }
 
-/// Refuses hosts that are not ours, and certificates where they would mislead.
-pub(super) fn check<B>(connection: &Connection, request: &Request<B>) -> Result<(), Response<ResponseBody>> {
+/// The refusal of hosts that are not ours, and of certificates where they would mislead.
+pub(super) fn refusal<B>(connection: &Connection, request: &Request<B>) -> Option<Response<ResponseBody>> {
     let shared = &connection.core.shared;
     let Some(certificate) = &connection.certificate else {
         let host = host(request);
         if is_listed(&shared.options.hosts, host) {
-            return Ok(());
+            return None;
         }
         tracing::warn!(host, "rejecting HTTP request to prevent DNS rebinding attacks");
-        return Err(super::text(StatusCode::MISDIRECTED_REQUEST, unknown_host(host)));
+        return Some(super::text(StatusCode::MISDIRECTED_REQUEST, unknown_host(host)));
     };
     if shared.options.certificate_users
         && shared.options.json
@@ -42,9 +42,9 @@ pub(super) fn check<B>(connection: &Connection, request: &Request<B>) -> Result<
         && shared.node.rules().is_enabled()
     {
         let text = "CommonName of client sending a request against gateway will be ignored and not used as expected\n";
-        return Err(super::text(StatusCode::BAD_REQUEST, text));
+        return Some(super::text(StatusCode::BAD_REQUEST, text));
     }
-    Ok(())
+    None
 }
 
 /// The host that was asked for, without port.

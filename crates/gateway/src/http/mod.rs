@@ -19,7 +19,7 @@ pub(crate) async fn answer(
     mut request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     access::rename(&mut request);
-    if let Err(refusal) = access::check(connection, &request) {
+    if let Some(refusal) = access::refusal(connection, &request) {
         return refusal;
     }
     let cors = access::cors(&connection.core.shared.options, request.headers());

@@ -13,13 +13,14 @@ mod split;
 mod stream;
 
 use crate::body::{ResponseBody, Source};
+use crate::budget::Reservation;
 use crate::core::Core;
 use crate::methods::{Kind, Method};
 use crate::route::Connection;
 use crate::rpc::{self, ClientVersion};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use messages::Messages;
 use schema::Schema;
@@ -78,7 +79,7 @@ async fn try_unary(
         .ok_or_else(|| Status::internal("no answer"))?;
     // The status follows the message.
     while messages.next().await?.is_some() {}
-    schema.to_json(message)
+    schema.json_of(message)
 }
 
 async fn streaming(
@@ -115,17 +116,31 @@ async fn whole_request(
     request: Request<Incoming>,
 ) -> Result<Request<Source>, Status> {
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, json_bytes_max(core)).collect().await;
-    let body = body
-        .map_err(|error| Status::resource_exhausted(error.to_string()))?
-        .to_bytes();
-    let framed = messages::frame(&schema.from_json(&body)?)?;
+    let body = collect(core, body).await?;
+    let framed = messages::frame(&schema.request_of(&body)?)?;
     let body = Full::new(framed).map_err(|never| match never {});
     Ok(metadata::request(
         method,
         &parts.headers,
         Source::Json(UnsyncBoxBody::new(body)),
     ))
+}
+
+/// All of a body, as long as it is not too large and there is memory for it.
+async fn collect(core: &Core, mut body: Incoming) -> Result<BytesMut, Status> {
+    let mut reserved = Reservation::new(&core.shared.budget);
+    let mut collected = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Status::cancelled(error.to_string()))?;
+        if let Some(data) = frame.data_ref() {
+            collected.extend_from_slice(data);
+            if collected.len() > json_bytes_max(core) {
+                return Err(Status::resource_exhausted("the body is too large"));
+            }
+            reserved.grow(collected.len())?;
+        }
+    }
+    Ok(collected)
 }
 
 /// Base64 takes a third more than the bytes, and names take some.

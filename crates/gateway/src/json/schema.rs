@@ -38,7 +38,7 @@ fn load(pool: &DescriptorPool, method: Method) -> Option<Schema> {
 impl Schema {
     /// A request in protobuf. Nothing at all is an empty message; fields may be named as in the .proto file or in
     /// camel case, and unknown ones are passed over.
-    pub fn from_json(&self, json: &[u8]) -> Result<Vec<u8>, Status> {
+    pub fn request_of(&self, json: &[u8]) -> Result<Vec<u8>, Status> {
         if json.iter().all(u8::is_ascii_whitespace) {
             return Ok(Vec::new());
         }
@@ -52,7 +52,7 @@ impl Schema {
     }
 
     /// A response as JSON: compact, without fields that have their default.
-    pub fn to_json(&self, message: Bytes) -> Result<Vec<u8>, Status> {
+    pub fn json_of(&self, message: Bytes) -> Result<Vec<u8>, Status> {
         let message = DynamicMessage::decode(self.response.clone(), message)
             .map_err(|error| Status::internal(error.to_string()))?;
         let options = SerializeOptions::new().use_proto_field_name(true);
@@ -72,13 +72,13 @@ mod tests {
     use model::pb::etcdserverpb::{request_op, watch_request};
 
     fn request<T: Message + Default>(method: Method, json: &str) -> T {
-        T::decode(&of(method).unwrap().from_json(json.as_bytes()).unwrap()[..]).unwrap()
+        T::decode(&of(method).unwrap().request_of(json.as_bytes()).unwrap()[..]).unwrap()
     }
 
     fn response(method: Method, message: impl Message) -> String {
         let json = of(method)
             .unwrap()
-            .to_json(message.encode_to_vec().into())
+            .json_of(message.encode_to_vec().into())
             .unwrap();
         String::from_utf8(json).unwrap()
     }
@@ -128,7 +128,10 @@ mod tests {
         let status: pb::StatusRequest = request(Method::Status, " \n");
         assert_eq!(status, pb::StatusRequest {});
         for json in ["{", "[]", "{}{}", r#"{"key":"!"}"#, r#"{"limit":"x"}"#] {
-            let error = of(Method::Range).unwrap().from_json(json.as_bytes()).unwrap_err();
+            let error = of(Method::Range)
+                .unwrap()
+                .request_of(json.as_bytes())
+                .unwrap_err();
             assert_eq!(error.code(), tonic::Code::InvalidArgument, "{json}");
         }
     }

@@ -25,7 +25,7 @@ pub(super) fn requests(
     let frames = stream::try_unfold(state, move |(mut body, mut splitter)| async move {
         loop {
             if let Some(object) = splitter.next().map_err(malformed)? {
-                let framed = messages::frame(&schema.from_json(&object)?)?;
+                let framed = messages::frame(&schema.request_of(&object)?)?;
                 return Ok(Some((Frame::data(framed), (body, splitter))));
             }
             match body.frame().await {
@@ -74,7 +74,7 @@ async fn next_line(messages: &mut Messages, schema: &Schema) -> Result<Option<Li
     let Some(message) = messages.next().await? else {
         return Ok(None);
     };
-    let json = schema.to_json(message)?;
+    let json = schema.json_of(message)?;
     let mut line = Vec::with_capacity(json.len() + 13);
     line.extend_from_slice(b"{\"result\":");
     line.extend_from_slice(&json);

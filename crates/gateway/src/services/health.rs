@@ -61,7 +61,7 @@ impl health_server::Health for Health {
             loop {
                 let now = shared.serving(*running.borrow_and_update());
                 if last.as_ref() != Some(&now) {
-                    return Some((Ok(now.clone()), (shared, running, Some(now))));
+                    return Some((Ok(now), (shared, running, Some(now))));
                 }
                 running.changed().await.ok()?;
             }

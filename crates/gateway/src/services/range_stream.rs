@@ -12,6 +12,8 @@ use tonic::Status;
 
 /// Keys in the first chunk.
 const FIRST_KEYS: usize = 10;
+/// Keys that are read without a change of threads.
+const INLINE_KEYS: usize = 80;
 
 struct Stream {
     shared: Arc<Shared>,
@@ -23,6 +25,7 @@ struct Stream {
     /// Keys that the caller still wants; `None` for no limit.
     wanted: Option<usize>,
     chunk_keys: usize,
+    header_revision: i64,
     sent: i64,
     ended: bool,
 }
@@ -49,6 +52,7 @@ pub(super) fn chunks(
             usize::try_from(request.limit).ok().filter(|n| *n > 0)
         },
         chunk_keys: FIRST_KEYS,
+        header_revision: view.revision().0,
         sent: 0,
         ended: false,
         shared,
@@ -56,12 +60,15 @@ pub(super) fn chunks(
     };
     Ok(Box::pin(stream::try_unfold(state, |mut state| async move {
         if state.ended {
-            return Ok(None);
+            return Ok::<_, Status>(None);
         }
-        let response = state.next()?;
-        // Reading a chunk does not wait for anything: let other streams of this thread have their turn.
-        tokio::task::yield_now().await;
-        Ok(Some((response, state)))
+        if state.chunk_keys <= INLINE_KEYS {
+            return Ok(Some((state.next()?, state)));
+        }
+        // Reading so much would hold up the other streams of this thread.
+        tokio::task::spawn_blocking(move || Ok(Some((state.next()?, state))))
+            .await
+            .map_err(|error| Status::unknown(error.to_string()))?
     })))
 }
 
@@ -98,6 +105,8 @@ impl Stream {
             *wanted -= chunk.kvs.len().min(*wanted);
         }
         self.from = chunk.next;
+        // A view keeps what it sees from being removed: a slow client must not hold on to one.
+        self.view = self.shared.node.view();
         let mut response = pb::RangeResponse {
             kvs: chunk.kvs,
             ..Default::default()
@@ -107,7 +116,7 @@ impl Stream {
             response.count = self.view.count(&self.range, self.revision).map_err(fault)? as i64;
             response.more = limit > 0 && response.count > self.sent;
             let mut header = Some(pb::ResponseHeader {
-                revision: self.view.revision().0,
+                revision: self.header_revision,
                 ..Default::default()
             });
             self.shared.fill(&mut header);

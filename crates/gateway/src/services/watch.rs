@@ -18,6 +18,7 @@ use model::{KeyRange, Rejection};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 pub(crate) struct Watch(pub Arc<Shared>);
@@ -40,6 +41,7 @@ impl watch_server::Watch for Watch {
             check: None,
             control,
             responses,
+            sending: None,
             shared: Arc::clone(&self.0),
         })))
     }
@@ -54,6 +56,15 @@ struct WatchStream {
     check: Option<Check>,
     control: watch::Control,
     responses: watch::Responses,
+    /// The response that was handed over last, and when.
+    sending: Option<(Sending, Instant)>,
+}
+
+/// What a response is about.
+enum Sending {
+    Events(usize),
+    Control,
+    Progress,
 }
 
 type Check = Pin<Box<dyn Future<Output = (pb::WatchCreateRequest, Result<(), Status>)> + Send>>;
@@ -63,6 +74,7 @@ impl Stream for WatchStream {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        this.note_sent();
         loop {
             let request = match this.poll_request(cx) {
                 Poll::Ready(Err(status)) => {
@@ -86,6 +98,23 @@ impl Stream for WatchStream {
 }
 
 impl WatchStream {
+    /// The stream has asked for more: what it got before is on its way.
+    fn note_sent(&mut self) {
+        let Some((sending, since)) = self.sending.take() else {
+            return;
+        };
+        let seconds = since.elapsed().as_secs_f64();
+        let send = &self.shared.metrics.watch_send;
+        match sending {
+            Sending::Events(count) => {
+                send.events.observe(seconds);
+                send.per_event.observe(seconds / count as f64);
+            }
+            Sending::Control => send.control.observe(seconds),
+            Sending::Progress => send.progress.observe(seconds),
+        }
+    }
+
     /// Handles one request, if there is one and room for its answer.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         if let Some(check) = &mut self.check {
@@ -139,7 +168,13 @@ impl WatchStream {
     }
 
     /// Adds who answers to the hub's response. The revision is the hub's, 0 included.
-    fn complete(&self, mut response: pb::WatchResponse) -> pb::WatchResponse {
+    fn complete(&mut self, mut response: pb::WatchResponse) -> pb::WatchResponse {
+        let sending = match response.events.len() {
+            0 if response.created || response.canceled => Sending::Control,
+            0 => Sending::Progress,
+            events => Sending::Events(events),
+        };
+        self.sending = Some((sending, now()));
         let revision = response.header.take().map_or(0, |header| header.revision);
         response.header = Some(pb::ResponseHeader {
             revision,
@@ -147,6 +182,14 @@ impl WatchStream {
         });
         response
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an edge: how long sending takes is what a clock shows"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 async fn may_watch(shared: &Shared, proof: &Proof, request: &pb::WatchCreateRequest) -> Result<(), Status> {

@@ -1,23 +1,10 @@
 //! Users, roles, tokens.
 
-use crate::support::{Server, get, put, refusal, within};
-use etcd_client::{ConnectOptions, Permission, PermissionType};
+use crate::support::{Server, get, locked_down, put, refusal, within};
+use etcd_client::ConnectOptions;
 use model::pb::etcdserverpb as pb;
 use model::pb::etcdserverpb::watch_request::RequestUnion;
 use tonic::{Code, Request};
-
-/// Users root and ada; ada may read and write `a/`.
-async fn locked_down(server: &Server) {
-    let mut client = server.etcd().await;
-    client.role_add("writer").await.unwrap();
-    let permission = Permission::new(PermissionType::Readwrite, "a/").with_prefix();
-    client.role_grant_permission("writer", permission).await.unwrap();
-    for (user, role) in [("root", "root"), ("ada", "writer")] {
-        client.user_add(user, format!("{user}'s"), None).await.unwrap();
-        client.user_grant_role(user, role).await.unwrap();
-    }
-    client.auth_enable().await.unwrap();
-}
 
 async fn token(server: &Server, user: &str) -> String {
     let request = pb::AuthenticateRequest {

@@ -10,5 +10,6 @@ mod lease;
 mod maintenance;
 mod queue;
 mod rules;
+mod secure;
 mod support;
 mod watch;

@@ -45,6 +45,18 @@ impl Server {
     }
 
     pub async fn with(options: Options) -> Server {
+        Server::listening(options, |socket| Listener::plain(socket, Traffic::All)).await
+    }
+
+    /// One that takes connections with and without handshake.
+    pub async fn secured(options: Options) -> Server {
+        Server::listening(options, |socket| {
+            Listener::either(socket, Traffic::All, Arc::new(crate::secure::Greeting))
+        })
+        .await
+    }
+
+    async fn listening(options: Options, listener: impl FnOnce(Accept) -> Listener) -> Server {
         let data = tempfile::tempdir().unwrap();
         let registry = prometheus::Registry::new();
         let node = Handle::start(node_options(&data, registry.clone())).unwrap();
@@ -52,7 +64,7 @@ impl Server {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let (shutdown, wait) = oneshot::channel();
-        let listeners = vec![Listener::plain(Accept::Tcp(socket), Traffic::All)];
+        let listeners = vec![listener(Accept::Tcp(socket))];
         let serving = tokio::spawn(gateway::serve(
             options,
             listeners,
@@ -130,6 +142,7 @@ impl Server {
 fn node_options(data: &TempDir, registry: prometheus::Registry) -> node::Options {
     node::Options {
         data_dir: data.path().to_owned(),
+        wal_dir: None,
         name: "one".into(),
         client_urls: vec!["http://127.0.0.1:2379".into()],
         bootstrap: Bootstrap::New {
@@ -258,4 +271,17 @@ pub fn pairs(kvs: &[Bytes]) -> Vec<String> {
             format!("{}={}", text(&kv.key), text(&kv.value))
         })
         .collect()
+}
+
+/// Users root and ada; ada may read and write `a/`.
+pub async fn locked_down(server: &Server) {
+    let mut client = server.etcd().await;
+    client.role_add("writer").await.unwrap();
+    let permission = etcd_client::Permission::new(etcd_client::PermissionType::Readwrite, "a/").with_prefix();
+    client.role_grant_permission("writer", permission).await.unwrap();
+    for (user, role) in [("root", "root"), ("ada", "writer")] {
+        client.user_add(user, format!("{user}'s"), None).await.unwrap();
+        client.user_grant_role(user, role).await.unwrap();
+    }
+    client.auth_enable().await.unwrap();
 }
