@@ -20,7 +20,8 @@ pub type Accepting = BoxFuture<'static, io::Result<BoxIo>>;
 
 /// Makes connections to peer URLs.
 pub trait Connector: Send + Sync + 'static {
-    /// Connects, with everything that must be done before HTTP can be spoken.
+    /// Connects, with everything that must be done before HTTP can be spoken. TLS must not negotiate a protocol (ALPN):
+    /// HTTP/1 and HTTP/2 are both spoken to the same URLs, and the listener tells them apart by their first bytes.
     fn connect(&self, url: Url) -> BoxFuture<'static, io::Result<BoxIo>>;
 }
 

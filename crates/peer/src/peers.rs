@@ -210,7 +210,8 @@ impl Peers {
         result
     }
 
-    /// Ends all tasks and connections. Messages sent after that are dropped.
+    /// Ends all tasks and connections, which go on without this even if nobody holds the `Peers` any more. Messages sent
+    /// after that are dropped.
     pub fn stop(&self) {
         self.shared.stopped.send_replace(true);
         let links = std::mem::take(&mut *self.shared.links.write());

@@ -24,7 +24,7 @@ use tower::Service as _;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connections at a time. A cluster needs a handful; this bounds what a stranger can hold.
-const CONNECTIONS_MAX: usize = 1024;
+const CONNECTIONS_MAX: usize = 256;
 
 /// Requests at a time on one connection.
 const STREAMS_MAX: u32 = 256;

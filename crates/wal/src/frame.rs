@@ -319,7 +319,9 @@ mod tests {
             let seal = frame.seal.expect("seal");
             assert_eq!(seal.unsynced, first.bytes as u64);
             assert!(seal.fits(salt, first.bytes as u64));
-            assert!(!seal.fits(salt, 0), "elsewhere in the segment");
+            for elsewhere in [0, first.bytes as u64 + 8] {
+                assert!(!seal.fits(salt, elsewhere), "elsewhere in the segment");
+            }
             assert!(!seal.fits(Salt::new(8, 0), first.bytes as u64), "another segment");
         }
     }

@@ -4,12 +4,15 @@
 //! nor keys: an entry is an index, a term and opaque data, the hard state is opaque data. Does no waiting and reads no
 //! clock: whoever calls [`Wal::append`] and [`Wal::sync`] groups and measures.
 
+mod options;
 mod record;
 mod wal;
 
 mod frame;
+mod head;
 mod reader;
 mod recovery;
+mod replay;
 mod segment;
 mod spares;
 
@@ -18,7 +21,8 @@ mod error;
 
 pub use dir::{Dir, Disk, FaultyDir, File, MemoryDir};
 pub use error::{Error, Result};
+pub use options::{Options, Stats};
 pub use reader::Reader;
 pub use record::{Entry, Marker, Record};
 pub use recovery::{Recovered, Repair};
-pub use wal::{Options, Stats, Wal};
+pub use wal::Wal;

@@ -4,11 +4,13 @@
 //! back that was promised. The same bad bytes amid what had been synced are damage, and cutting there would lose
 //! acknowledged entries. Each frame says how much before it was durable when it was written; so, if a frame after the
 //! bad place says that the bad place had been durable, it is damage, and if none does, it was the last write.
+//! Taken for granted is that a sector is written whole or not at all: the last sector of what was durable is written
+//! again with the first records of the next group.
 //! What remains beyond telling is damage to the very last group, for nothing was written after it.
 
 use crate::dir::{Dir, File};
 use crate::frame::{ALIGN, Fault, Frame, Kind, Salt};
-use crate::record::EntryView;
+use crate::replay::Log;
 use crate::segment::{self, Index, Segment};
 use crate::{Entry, Error, Marker, Result};
 use bytes::Bytes;
@@ -334,119 +336,5 @@ impl Scan<'_> {
 
     fn corrupt(&self, at: usize, what: impl Into<String>) -> Error {
         Error::corrupt(self.name, at as u64, what)
-    }
-}
-
-/// The log as far as it was read.
-struct Log {
-    metadata: Option<Bytes>,
-    marker: Option<Marker>,
-    state: Bytes,
-    /// Those after the marker.
-    entries: Vec<Entry>,
-    index: Index,
-    /// A marker was seen in this segment.
-    head_complete: bool,
-}
-
-impl Log {
-    fn new() -> Self {
-        Self {
-            metadata: None,
-            marker: None,
-            state: Bytes::new(),
-            entries: Vec::new(),
-            index: Index::new(1),
-            head_complete: false,
-        }
-    }
-
-    fn begin_segment(&mut self, segment: Arc<Segment>) {
-        self.index.push_segment(segment);
-        self.head_complete = false;
-    }
-
-    fn record(&mut self, frame: &Frame<'_>, offset: u64) -> Result<(), String> {
-        match frame.kind {
-            Kind::Metadata => match &self.metadata {
-                Some(metadata) if metadata != frame.data => {
-                    return Err("the metadata is not that of the segments before".to_owned());
-                }
-                Some(_) => {}
-                None => self.metadata = Some(Bytes::copy_from_slice(frame.data)),
-            },
-            Kind::State => self.state = Bytes::copy_from_slice(frame.data),
-            Kind::Marker => {
-                let marker = Marker::decode(frame.data).ok_or("a snapshot marker cannot be decoded")?;
-                self.marker(marker)?;
-                self.head_complete = true;
-            }
-            Kind::Entry => {
-                let entry = EntryView::decode(frame.data).ok_or("an entry cannot be decoded")?;
-                self.entry(entry, offset)?;
-            }
-            Kind::Crc => return Err("a checksum record within a segment".to_owned()),
-        }
-        Ok(())
-    }
-
-    fn entry(&mut self, entry: EntryView<'_>, offset: u64) -> Result<(), String> {
-        let marked = self.marker.as_ref().map_or(0, |marker| marker.index);
-        if entry.index <= marked {
-            return Err(format!(
-                "entry {} comes after a snapshot marker at {marked}",
-                entry.index
-            ));
-        }
-        // The oldest segments may be gone; whether all that is needed is there shows at the end.
-        if let Some(first) = self.entries.first().map(|first| first.index) {
-            let next = first + self.entries.len() as u64;
-            if entry.index > next {
-                return Err(format!("entry {} comes where {next} was expected", entry.index));
-            }
-            self.entries.truncate(entry.index.saturating_sub(first) as usize);
-        } else if self.index.first() < self.index.end() && entry.index > self.index.end() {
-            return Err(format!(
-                "entry {} comes where {} was expected",
-                entry.index,
-                self.index.end()
-            ));
-        }
-        self.index.push_entry(entry.index, offset);
-        self.entries.push(entry.to_entry());
-        Ok(())
-    }
-
-    /// A marker at an entry that is there says how far the state is durable, and the log goes on. Any other beyond the
-    /// one before replaces the log: a snapshot was installed.
-    fn marker(&mut self, marker: Marker) -> Result<(), String> {
-        if let Some(before) = &self.marker {
-            if marker.index < before.index || (marker.index == before.index && marker.term != before.term) {
-                return Err(format!(
-                    "a snapshot marker at {} comes after one at {}",
-                    marker.index, before.index
-                ));
-            }
-            if marker.index == before.index {
-                return Ok(());
-            }
-        }
-        match self.entries.first().map(|first| first.index) {
-            Some(first) if marker.index < first => {}
-            Some(first)
-                if self
-                    .entries
-                    .get((marker.index - first) as usize)
-                    .is_some_and(|e| e.term == marker.term) =>
-            {
-                self.entries.drain(..=(marker.index - first) as usize);
-            }
-            _ => {
-                self.entries.clear();
-                self.index.forget_entries(marker.index + 1);
-            }
-        }
-        self.marker = Some(marker);
-        Ok(())
     }
 }

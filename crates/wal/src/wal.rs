@@ -2,71 +2,22 @@
 
 use crate::dir::{Dir, Disk, NoSync};
 use crate::frame::{Encoder, Kind, Salt};
+use crate::head::{END_MARK, Head, pad, sync_dir, sync_file};
 use crate::reader::Reader;
 use crate::record::encode_entry_head;
 use crate::recovery::replay;
 use crate::segment::{self, Index, Segment};
-use crate::spares::{Spare, Spares, is_spare};
-use crate::{Error, Marker, Record, Recovered, Result};
+use crate::spares::{Spares, is_spare};
+use crate::{Error, Marker, Options, Record, Recovered, Result, Stats};
 use parking_lot::RwLock;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Writes end at a page's end where they can: the kernel would else have to read the rest of the page first.
-const PAGE: u64 = 4096;
-
-/// A zero length after the last record ends the segment, whatever a recycled file holds behind it.
-const END_MARK: u64 = 8;
 
 /// More than the frame around an entry takes.
 const FRAME_BYTES_MAX: u64 = 96;
 
 /// The first segment of a log. Each one after it is twice as long, up to the full length: a small log stays small.
 const FIRST_SEGMENT_BYTES: u64 = 4_000_000;
-
-/// What may be tuned.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Bytes of a full segment, from 4 KiB to 2 GiB. The first segments of a log are smaller.
-    pub segment_bytes: u64,
-    /// Prepare and recycle segments on a thread of its own; otherwise within the calls, in an order that tests can
-    /// rely on.
-    pub background: bool,
-    /// `false` skips every fsync: the log then survives a crash of the process, but not one of the machine.
-    pub fsync: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        // etcd's segments have this length too.
-        Self {
-            segment_bytes: 64_000_000,
-            background: true,
-            fsync: true,
-        }
-    }
-}
-
-impl Options {
-    fn segment_bytes(&self) -> u64 {
-        self.segment_bytes.clamp(PAGE, 1 << 31)
-    }
-}
-
-/// Counters since opening.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Stats {
-    /// Bytes of frames written.
-    pub written_bytes: u64,
-    /// fdatasync calls on segments.
-    pub syncs: u64,
-    /// Segments begun.
-    pub rotations: u64,
-    /// Segments begun in a file that an earlier segment had left.
-    pub recycled: u64,
-    /// Segments in the log now.
-    pub segments: u64,
-}
 
 /// A log open for writing; on disk, its directory is locked against other processes as long as it lives.
 ///
@@ -484,67 +435,6 @@ impl Wal {
     }
 }
 
-/// What each segment begins with: enough to need none of those before it.
-struct Head<'a> {
-    sequence: u64,
-    index: u64,
-    chain: u32,
-    metadata: &'a [u8],
-    hard_state: &'a [u8],
-    marker: &'a Marker,
-}
-
-impl Head<'_> {
-    /// Makes the spare a segment. It gets its name only when the head is durable, so that there is never a segment
-    /// without one.
-    fn begin(&self, dir: &dyn Dir, spare: &Spare) -> Result<(Arc<Segment>, Encoder)> {
-        let salt = Salt::new(self.sequence, self.chain);
-        let mut encoder = Encoder {
-            buf: Vec::new(),
-            chain: self.chain,
-            salt,
-            start: 0,
-            synced: 0,
-        };
-        encoder.push(Kind::Crc, &[], &[]);
-        encoder.push(Kind::Metadata, self.metadata, &[]);
-        if !self.hard_state.is_empty() {
-            encoder.push(Kind::State, self.hard_state, &[]);
-        }
-        // Last, for reading takes it as the sign that the head is complete.
-        encoder.push(Kind::Marker, &self.marker.encode(), &[]);
-        let frames = encoder.buf.len() as u64;
-        pad(&mut encoder, spare.bytes);
-
-        let name = segment::name(self.sequence, self.index);
-        spare
-            .file
-            .write_at(&encoder.buf, 0)
-            .map_err(|source| Error::io("write to", &name, source))?;
-        let segment = Segment {
-            sequence: self.sequence,
-            name,
-            salt: Some(salt),
-            file: spare.file.clone(),
-        };
-        sync_file(&segment)?;
-        dir.rename(&spare.name, &segment.name)
-            .map_err(|source| Error::io("rename", &spare.name, source))?;
-        sync_dir(dir)?;
-        encoder.buf.clear();
-        encoder.start = frames;
-        encoder.synced = frames;
-        Ok((Arc::new(segment), encoder))
-    }
-}
-
-/// Zeros up to the end of the page, at least an end mark; beyond the file's end only as far as needed.
-fn pad(encoder: &mut Encoder, file_bytes: u64) {
-    let end = encoder.offset() + END_MARK;
-    let padded = end.next_multiple_of(PAGE).min(file_bytes.max(end));
-    encoder.buf.resize((padded - encoder.start) as usize, 0);
-}
-
 /// Overwrites the remains of a torn write with zeros, at least an end mark.
 fn wipe(segment: &Segment, from: u64, to: u64) -> Result<()> {
     let zeros = vec![0; (to - from).max(END_MARK) as usize];
@@ -556,17 +446,6 @@ fn wipe(segment: &Segment, from: u64, to: u64) -> Result<()> {
 
 fn with_fsync(dir: Arc<dyn Dir>, options: &Options) -> Arc<dyn Dir> {
     if options.fsync { dir } else { Arc::new(NoSync(dir)) }
-}
-
-fn sync_file(segment: &Segment) -> Result<()> {
-    segment
-        .file
-        .sync()
-        .map_err(|source| Error::io("sync", &segment.name, source))
-}
-
-fn sync_dir(dir: &dyn Dir) -> Result<()> {
-    dir.sync().map_err(|source| Error::io("sync", dir.path(), source))
 }
 
 fn remove<'a>(dir: &dyn Dir, names: impl Iterator<Item = &'a String>) -> Result<()> {
