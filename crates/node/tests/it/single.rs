@@ -332,6 +332,8 @@ async fn a_store_that_fails_ends_the_node_and_nothing_is_acknowledged() {
     .await;
     let node = cluster.node(1).clone();
     put(&node, "a", "1").await.unwrap();
+    // Nothing else may be the first to find the store broken.
+    eventually("the cluster version", async || node.cluster_version().is_some()).await;
     faulty.get().unwrap().fail_from(Operation::Write, 1);
     let stopped = Err(Error::Rejected(Rejection::Stopped));
     assert_eq!(put(&node, "a", "2").await, stopped);
