@@ -93,6 +93,8 @@ pub struct Config {
     pub reuse_address: bool,
     /// Leave out fsync: for tests only, a crash may lose everything.
     pub unsafe_no_fsync: bool,
+    /// Start alone with the data at hand: every other member is forgotten.
+    pub force_new_cluster: bool,
     /// Gates.
     pub features: Features,
     /// Which engine keeps the data.
@@ -249,6 +251,7 @@ impl Config {
             reuse_port: flag("socket-reuse-port"),
             reuse_address: flag("socket-reuse-address"),
             unsafe_no_fsync: flag("unsafe-no-fsync"),
+            force_new_cluster: flag("force-new-cluster"),
             features: Features::parse(settings.get("feature-gates"))?,
             storage: Storage {
                 engine: match settings.get("storage-backend") {

@@ -226,7 +226,7 @@ flags! {
 
     // Unsafe, and the process itself.
     "unsafe-no-fsync" Bool, "false" => Full;
-    "force-new-cluster" Bool, "false" => Missing;
+    "force-new-cluster" Bool, "false" => Full;
     "config-file" Text, "" at "" => Full;
     "version" Bool, "false" at "" => Full;
 

@@ -217,7 +217,7 @@ fn node_options(
         name: config.name.clone(),
         client_urls: texts(&config.advertise_client),
         bootstrap: start.bootstrap.clone(),
-        force_new_cluster: false,
+        force_new_cluster: config.force_new_cluster,
         heartbeat: config.heartbeat,
         election_timeout: config.election_timeout,
         initial_election_tick_advance: config.election_tick_advance,

@@ -22,7 +22,7 @@ fn rocksdb(memory_bytes: u64) -> anyhow::Result<StoreOpener> {
         memory_bytes: usize::try_from(memory_bytes).unwrap_or(usize::MAX),
         ..storage_rocksdb::Options::default()
     };
-    Ok(Arc::new(move |dir| storage_rocksdb::open(dir, options.clone())))
+    Ok(Arc::new(move |dir| storage_rocksdb::open(dir, options)))
 }
 
 #[cfg(not(feature = "rocksdb"))]
@@ -36,7 +36,7 @@ fn fjall(memory_bytes: u64) -> anyhow::Result<StoreOpener> {
         memory_bytes,
         ..storage_fjall::Options::default()
     };
-    Ok(Arc::new(move |dir| storage_fjall::open(dir, options.clone())))
+    Ok(Arc::new(move |dir| storage_fjall::open(dir, options)))
 }
 
 #[cfg(not(feature = "fjall"))]
