@@ -5,7 +5,7 @@
 //! network, one thread, and the values compress to nothing in particular.
 //!
 //! ```text
-//! cargo run --release -p storage-rocksdb --example throughput -- DIR [PUTS] [PUTS_PER_BATCH]
+//! cargo run --release -p storage-rocksdb --example store_throughput -- DIR [PUTS] [PUTS_PER_BATCH]
 //! ```
 
 use std::hint::black_box;

@@ -3,7 +3,7 @@
 //! For finding what the engine itself costs: there is no RPC, no store, and all three share one disk and the CPUs. Not
 //! for comparing with a whole server.
 //!
-//! `cargo run --release -p raft-engine --example throughput -- [MEMBERS] [BATCH] [OUTSTANDING] [SECONDS]`
+//! `cargo run --release -p raft-engine --example engine_throughput -- [MEMBERS] [BATCH] [OUTSTANDING] [SECONDS]`
 
 use std::collections::HashMap;
 use std::path::Path;
