@@ -47,7 +47,7 @@ pub struct Setup {
 }
 
 /// Indexes and filters take some 0.75 % of the data. While they fit into half of the budget, whole ones are best: a
-/// point read of a cached block takes 4 µs with them and 7 µs with partitioned ones (examples/throughput). In a store
+/// point read of a cached block takes 4 µs with them and 7 µs with partitioned ones (examples/store_throughput). In a store
 /// larger than this many budgets, each miss would read a whole filter for one key.
 const PARTITIONED_FROM_BUDGETS: u64 = 64;
 
