@@ -173,6 +173,18 @@ async fn a_backup_is_a_file_and_its_sum() {
         ..Default::default()
     };
     let server = Server::with(options).await;
+    // A new cluster decides on its version a moment after it serves.
+    let mut client = server.maintenance().await;
+    while client
+        .status(pb::StatusRequest {})
+        .await
+        .unwrap()
+        .into_inner()
+        .storage_version
+        .is_empty()
+    {
+        tokio::task::yield_now().await;
+    }
     let blobs = server
         .maintenance()
         .await
