@@ -89,8 +89,6 @@ pub struct Config {
     pub cors: Vec<String>,
     /// Let several processes bind one port.
     pub reuse_port: bool,
-    /// Bind a port that an old connection still holds.
-    pub reuse_address: bool,
     /// Leave out fsync: for tests only, a crash may lose everything.
     pub unsafe_no_fsync: bool,
     /// Start alone with the data at hand: every other member is forgotten.
@@ -249,7 +247,6 @@ impl Config {
             json_gateway: flag("enable-grpc-gateway"),
             cors: value::list(settings.get("cors")),
             reuse_port: flag("socket-reuse-port"),
-            reuse_address: flag("socket-reuse-address"),
             unsafe_no_fsync: flag("unsafe-no-fsync"),
             force_new_cluster: flag("force-new-cluster"),
             features: Features::parse(settings.get("feature-gates"))?,

@@ -125,7 +125,7 @@ flags! {
     "grpc-keepalive-interval" Duration, "2h" => Full;
     "grpc-keepalive-timeout" Duration, "20s" => Full;
     "socket-reuse-port" Bool, "false" at "socket-options.reuse-port" => Full;
-    "socket-reuse-address" Bool, "false" at "socket-options.reuse-address" => Full;
+    "socket-reuse-address" Bool, "false" at "socket-options.reuse-address" => NoEffect;
     "enable-grpc-gateway" Bool, "true" => Full;
     "raft-read-timeout" Duration, "5s" at "" => NoEffect;
     "raft-write-timeout" Duration, "5s" at "" => NoEffect;

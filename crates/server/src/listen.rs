@@ -12,8 +12,6 @@ use tokio::net::{TcpListener, UnixListener};
 pub struct Options {
     /// Several processes may bind one port.
     pub reuse_port: bool,
-    /// A port that old connections still hold may be bound.
-    pub reuse_address: bool,
 }
 
 const BACKLOG: i32 = 1024;
@@ -48,7 +46,6 @@ fn bind_tcp(target: SocketAddr, options: Options) -> std::io::Result<TcpListener
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     // Without it a restart fails for a minute: connections of the process before linger on the port.
     socket.set_reuse_address(true)?;
-    let _ = options.reuse_address;
     if options.reuse_port {
         socket.set_reuse_port(true)?;
     }

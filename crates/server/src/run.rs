@@ -145,7 +145,6 @@ impl Listeners {
     fn bind(config: &Config) -> anyhow::Result<Listeners> {
         let options = listen::Options {
             reuse_port: config.reuse_port,
-            reuse_address: config.reuse_address,
         };
         let bind_all = |addresses: &[Address], traffic: Traffic| -> anyhow::Result<Vec<Listener>> {
             addresses

@@ -53,13 +53,13 @@ func mutexes(endpoints []string) {
 			defer session.Close()
 			mutex := concurrency.NewMutex(session, "/mutex")
 			for range 10 {
-				must(mutex.Lock(context.TODO()))
+				must(mutex.Lock(context.Background()))
 				if holders.Add(1) != 1 {
 					log.Fatal("two hold the mutex")
 				}
 				rounds.Add(1)
 				holders.Add(-1)
-				must(mutex.Unlock(context.TODO()))
+				must(mutex.Unlock(context.Background()))
 			}
 		}()
 	}
@@ -75,7 +75,7 @@ func arrival(endpoints []string) {
 	session, err := concurrency.NewSession(client)
 	must(err)
 	first := concurrency.NewMutex(session, "/queue")
-	must(first.Lock(context.TODO()))
+	must(first.Lock(context.Background()))
 	served := make(chan int, 5)
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -86,20 +86,20 @@ func arrival(endpoints []string) {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			must(mutex.Lock(context.TODO()))
+			must(mutex.Lock(context.Background()))
 			served <- waiter
-			must(mutex.Unlock(context.TODO()))
+			must(mutex.Unlock(context.Background()))
 		}()
 		// The next one comes when this one stands in the queue.
 		for {
-			answer, err := client.Get(context.TODO(), "/queue/", clientv3.WithPrefix(), clientv3.WithCountOnly())
+			answer, err := client.Get(context.Background(), "/queue/", clientv3.WithPrefix(), clientv3.WithCountOnly())
 			must(err)
 			if answer.Count == int64(waiter+2) {
 				break
 			}
 		}
 	}
-	must(first.Unlock(context.TODO()))
+	must(first.Unlock(context.Background()))
 	for want := range 5 {
 		if got := <-served; got != want {
 			log.Fatalf("waiter %d was served before waiter %d", got, want)
@@ -116,20 +116,20 @@ func elections(endpoints []string) {
 	must(err)
 	first := concurrency.NewElection(one, "/election")
 	second := concurrency.NewElection(two, "/election")
-	must(first.Campaign(context.TODO(), "one"))
+	must(first.Campaign(context.Background(), "one"))
 	won := make(chan struct{})
 	go func() {
-		must(second.Campaign(context.TODO(), "two"))
+		must(second.Campaign(context.Background(), "two"))
 		close(won)
 	}()
-	leader, err := first.Leader(context.TODO())
+	leader, err := first.Leader(context.Background())
 	must(err)
 	if string(leader.Kvs[0].Value) != "one" {
 		log.Fatalf("%s leads instead of one", leader.Kvs[0].Value)
 	}
-	must(first.Resign(context.TODO()))
+	must(first.Resign(context.Background()))
 	<-won
-	leader, err = first.Leader(context.TODO())
+	leader, err = first.Leader(context.Background())
 	must(err)
 	if string(leader.Kvs[0].Value) != "two" {
 		log.Fatalf("%s leads instead of two", leader.Kvs[0].Value)
@@ -142,7 +142,7 @@ func transfers(endpoints []string) {
 	defer client.Close()
 	const accounts, each = 5, 100
 	for account := range accounts {
-		_, err := client.Put(context.TODO(), fmt.Sprintf("/account/%d", account), strconv.Itoa(each))
+		_, err := client.Put(context.Background(), fmt.Sprintf("/account/%d", account), strconv.Itoa(each))
 		must(err)
 	}
 	var all sync.WaitGroup
@@ -168,7 +168,7 @@ func transfers(endpoints []string) {
 		}()
 	}
 	all.Wait()
-	answer, err := client.Get(context.TODO(), "/account/", clientv3.WithPrefix())
+	answer, err := client.Get(context.Background(), "/account/", clientv3.WithPrefix())
 	must(err)
 	sum := 0
 	for _, kv := range answer.Kvs {
@@ -215,17 +215,17 @@ func service(endpoints []string) {
 	defer client.Close()
 	session, err := concurrency.NewSession(client, concurrency.WithTTL(2))
 	must(err)
-	_, err = client.Put(context.TODO(), "/service/1", "here", clientv3.WithLease(session.Lease()))
+	_, err = client.Put(context.Background(), "/service/1", "here", clientv3.WithLease(session.Lease()))
 	must(err)
 	time.Sleep(4 * time.Second)
-	answer, err := client.Get(context.TODO(), "/service/1")
+	answer, err := client.Get(context.Background(), "/service/1")
 	must(err)
 	if answer.Count != 1 {
 		log.Fatal("the service vanished while it lived")
 	}
 	session.Orphan()
 	for range 100 {
-		answer, err = client.Get(context.TODO(), "/service/1")
+		answer, err = client.Get(context.Background(), "/service/1")
 		must(err)
 		if answer.Count == 0 {
 			return
