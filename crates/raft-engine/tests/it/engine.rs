@@ -376,7 +376,6 @@ fn three_members_keep_everything_through_kills_and_restarts() {
         }
         let expected = next as usize;
         cluster.wait_for(leader.id(), |state| state.commands.len() == expected);
-
         // A follower loses its unsynced bytes, or the leader does.
         let victim = if round % 2 == 0 {
             leader.id()
