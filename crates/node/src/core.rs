@@ -51,6 +51,8 @@ pub(crate) struct Core {
     pub retired: Mutex<Vec<Retired>>,
     /// Highest index that a crash would not take back.
     pub durable: AtomicU64,
+    /// There are no threads: long work is done where it is asked for.
+    pub threadless: bool,
     /// Threads of this node, to be waited for at the end.
     pub threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
@@ -87,11 +89,12 @@ impl Core {
         backend: Arc<dyn Backend>,
         metrics: Metrics,
         signals: Signals,
+        threadless: bool,
     ) -> Arc<Core> {
         let hub = ::watch::Hub::new(shared.store.clone(), options.watch.clone());
         Arc::new(Core {
-            roles: Roles::new(clock),
-            requests: Requests::new(member),
+            roles: Roles::new(clock.clone()),
+            requests: Requests::new(member, clock.time_of_day()),
             applied: AppliedWaiters::default(),
             password_checks: Semaphore::new(PASSWORD_CHECKS_MAX),
             member_changes: tokio::sync::Mutex::default(),
@@ -102,6 +105,7 @@ impl Core {
             retired: Mutex::default(),
             durable: AtomicU64::new(0),
             threads: Mutex::default(),
+            threadless,
             options,
             member,
             cluster,
@@ -164,6 +168,16 @@ impl Core {
             return Err(Rejection::NotSupportedForLearner);
         }
         Ok(())
+    }
+
+    /// Runs something long where it holds up nobody.
+    pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        if self.threadless {
+            return Ok(work());
+        }
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| Error::Fault(format!("a request was not finished: {error}")))
     }
 
     /// Resolves when `index` is applied here.

@@ -66,6 +66,7 @@ async fn repeat<M: Default>(core: Arc<Core>, interval: Duration, check: impl Asy
     let mut memory = M::default();
     loop {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(interval) => {}
             () = core.stopping() => return,
         }
@@ -77,8 +78,7 @@ async fn repeat<M: Default>(core: Arc<Core>, interval: Duration, check: impl Asy
 
 async fn own_hash(core: &Core) -> Result<HashKv> {
     let store = core.shared.store.clone();
-    let hash = tokio::task::spawn_blocking(move || store.hash_kv(Revision(0))).await;
-    Ok(hash.map_err(|error| Error::Fault(error.to_string()))??)
+    Ok(core.blocking(move || store.hash_kv(Revision(0))).await??)
 }
 
 /// The hashes of all others at a revision; `None` of those that cannot tell.

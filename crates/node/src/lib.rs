@@ -19,14 +19,17 @@ mod peers;
 mod requests;
 mod roles;
 mod start;
+mod threadless;
 mod waiters;
 
 pub use caller::Caller;
+pub use clock::{Surroundings, System};
 pub use corruption::CorruptionChecks;
 pub use error::Error;
 pub use handle::{Handle, MemberChange, SnapshotSource};
 pub use options::{AutoCompaction, Bootstrap, Options, StoreOpener};
 pub use peers::{BoxFuture, Peers};
+pub use threadless::Threadless;
 
 /// Result of what a [`Handle`] is asked for.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

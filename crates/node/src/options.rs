@@ -1,6 +1,6 @@
 //! What a node is told at its start.
 
-use crate::Peers;
+use crate::{Peers, Surroundings};
 use model::{ClusterId, MemberId, pb};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// Directory of the raft log where it is not `<data-dir>/member/wal`, say on a disk of its own.
     pub wal_dir: Option<PathBuf>,
+    /// Where the raft log is kept if not in a directory of the file system.
+    pub wal_files: Option<Arc<dyn wal::Dir>>,
     /// This member's name, published through raft.
     pub name: String,
     /// Client URLs, published through raft.
@@ -74,6 +76,8 @@ pub struct Options {
     pub peers: Arc<dyn Peers>,
     /// Carries raft messages.
     pub transport: Arc<dyn raft_engine::Transport>,
+    /// Clocks and dice.
+    pub surroundings: Arc<dyn Surroundings>,
     /// Where the node's metrics are registered.
     pub registry: prometheus::Registry,
 }

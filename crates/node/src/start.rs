@@ -1,6 +1,6 @@
 //! Starting and stopping a node.
 
-use crate::clock::{Clock, time_of_day};
+use crate::clock::Clock;
 use crate::core::{Core, Signals};
 use crate::force;
 use crate::layout::Layout;
@@ -10,6 +10,7 @@ use crate::metrics::{Metrics, Sampled};
 use crate::observer::Reports;
 use crate::{Bootstrap, Error, Options, Result};
 use apply::Machine;
+use crossbeam_channel::Receiver;
 use membership::{Change, Member};
 use model::{ClusterId, MemberId};
 use prost::Message;
@@ -32,6 +33,16 @@ struct LogMetadata {
     cluster: u64,
 }
 
+/// A node that does not run yet.
+pub(crate) struct Assembled {
+    pub core: Arc<Core>,
+    pub engine: raft_engine::Start,
+    /// Becomes readable when a flush is wanted.
+    pub flush: Receiver<()>,
+    /// Becomes readable when there may be something to compact.
+    pub compact: Receiver<()>,
+}
+
 /// The log, and how its member comes into the cluster.
 struct Log {
     wal: Wal,
@@ -44,7 +55,24 @@ struct Log {
 impl Core {
     /// Opens what is in the data directory, or begins anew, and starts all threads and tasks.
     pub(crate) fn start(options: Options) -> Result<Arc<Core>> {
-        let clock = Clock::start();
+        let Assembled {
+            core,
+            engine,
+            flush,
+            compact,
+        } = Core::assemble(options, false)?;
+        core.set_engine(Engine::start(engine).map_err(chain)?);
+        core.thread("leases", loops::leases::run)?;
+        core.thread("watching", loops::watching::run)?;
+        core.thread("compaction", move |core| loops::compaction::run(core, compact))?;
+        core.thread("flush", move |core| loops::flush::run(core, flush))?;
+        core.spawn_tasks();
+        Ok(core)
+    }
+
+    /// Everything but what runs by itself.
+    pub(crate) fn assemble(options: Options, threadless: bool) -> Result<Assembled> {
+        let clock = Clock::start(options.surroundings.clone());
         let layout = Layout::prepare(&options.data_dir).map_err(fault("data directory"))?;
         let mut log = open_log(&options, &layout)?;
         let store = layout.store().map_err(fault("data directory"))?;
@@ -78,6 +106,7 @@ impl Core {
             backend,
             metrics,
             signals,
+            threadless,
         );
         let sampled = Sampled::new(&core).map_err(fault("metrics"))?;
         core.options
@@ -88,28 +117,27 @@ impl Core {
 
         let reports = Arc::new(Reports::default());
         reports.connect(Arc::downgrade(&core));
-        let engine = Engine::start(raft_engine::Start {
+        let engine = raft_engine::Start {
             options: engine_options(&core, &layout, reports),
             bootstrap: log.bootstrap,
             wal: log.wal,
             recovered: Some(log.recovered),
             machine: Box::new(replica),
             transport: core.options.transport.clone(),
+        };
+        Ok(Assembled {
+            core,
+            engine,
+            flush: flush_wanted,
+            compact: compact_wanted,
         })
-        .map_err(chain)?;
-        core.set_engine(engine);
+    }
 
-        core.thread("leases", loops::leases::run)?;
-        core.thread("watching", loops::watching::run)?;
-        core.thread("compaction", move |core| {
-            loops::compaction::run(core, compact_wanted)
-        })?;
-        core.thread("flush", move |core| loops::flush::run(core, flush_wanted))?;
-        tokio::spawn(loops::publish::run(core.clone()));
-        tokio::spawn(loops::versions::run(core.clone()));
-        tokio::spawn(loops::auto_compaction::run(core.clone()));
-        tokio::spawn(loops::removal::run(core.clone()));
-        Ok(core)
+    pub(crate) fn spawn_tasks(self: &Arc<Self>) {
+        tokio::spawn(loops::publish::run(self.clone()));
+        tokio::spawn(loops::versions::run(self.clone()));
+        tokio::spawn(loops::auto_compaction::run(self.clone()));
+        tokio::spawn(loops::removal::run(self.clone()));
     }
 
     fn thread(self: &Arc<Self>, name: &str, run: impl FnOnce(Arc<Core>) + Send + 'static) -> Result<()> {
@@ -129,7 +157,7 @@ impl Core {
         }
         self.signals.stopping.send_replace(true);
         let core = self.clone();
-        let ended = tokio::task::spawn_blocking(move || {
+        let ended = self.blocking(move || {
             if let Ok(engine) = core.engine() {
                 engine.stop();
             }
@@ -146,7 +174,7 @@ impl Core {
         let result = match ended.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(fault("store")(error)),
-            Err(error) => Err(fault("stop")(error)),
+            Err(error) => Err(error),
         };
         self.finish(result);
     }
@@ -198,17 +226,31 @@ impl Log {
 
 fn open_log(options: &Options, layout: &Layout) -> Result<Log> {
     let path = options.wal_dir.clone().unwrap_or_else(|| layout.wal());
+    let files = options.wal_files.as_ref();
     let named = || (options.bootstrap.member(), options.bootstrap.cluster());
-    if !Wal::exists(&path).map_err(chain)? {
+    let exists = match files {
+        Some(files) => Wal::exists_in(&**files),
+        None => Wal::exists(&path),
+    };
+    if !exists.map_err(chain)? {
         let (member, cluster) = named();
         let metadata = LogMetadata {
             node: member.0,
             cluster: cluster.0,
         };
         // Reading back what was just made gives one path for all starts.
-        drop(Wal::create(&path, &metadata.encode_to_vec(), options.wal.clone()).map_err(chain)?);
+        let metadata = metadata.encode_to_vec();
+        let created = match files {
+            Some(files) => Wal::create_in(files.clone(), &metadata, options.wal.clone()),
+            None => Wal::create(&path, &metadata, options.wal.clone()),
+        };
+        drop(created.map_err(chain)?);
     }
-    let (wal, recovered) = Wal::open(&path, options.wal.clone()).map_err(chain)?;
+    let opened = match files {
+        Some(files) => Wal::open_in(files.clone(), options.wal.clone()),
+        None => Wal::open(&path, options.wal.clone()),
+    };
+    let (wal, recovered) = opened.map_err(chain)?;
     if let Some(repair) = &recovered.repaired {
         tracing::warn!(file = %repair.file, offset = repair.offset, what = %repair.what, "cut an incomplete write off the raft log");
     }
@@ -296,9 +338,13 @@ fn engine_options(core: &Arc<Core>, layout: &Layout, reports: Arc<Reports>) -> r
         }
     };
     // Elections need timeouts that differ between members and boots.
-    let seed = core.member.0.rotate_left(32) ^ time_of_day().as_nanos() as u64;
+    let seed = core.member.0.rotate_left(32) ^ core.clock.time_of_day().as_nanos() as u64;
     raft_engine::Options {
         heartbeat_interval: options.heartbeat,
+        clock: {
+            let surroundings = options.surroundings.clone();
+            Arc::new(move || surroundings.now())
+        },
         election_ticks: (options.election_timeout.as_nanos() / heartbeat).max(2) as usize,
         pre_vote: options.pre_vote,
         initial_election_tick_advance: options.initial_election_tick_advance,
@@ -318,7 +364,7 @@ fn fault<E: Display>(what: &'static str) -> impl Fn(E) -> Error {
 }
 
 /// An error with all its causes.
-fn chain(error: impl std::error::Error) -> Error {
+pub(crate) fn chain(error: impl std::error::Error) -> Error {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -1,11 +1,11 @@
 //! Who waits for what: requests by id, and applied indexes.
 
-use crate::clock::time_of_day;
 use model::{LogIndex, MemberId, Rejection, Reply};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Answer to a proposal.
@@ -53,8 +53,8 @@ pub(crate) struct Waiter<'a> {
 }
 
 impl Requests {
-    pub fn new(member: MemberId) -> Requests {
-        let millis = time_of_day().as_millis() as u64;
+    pub fn new(member: MemberId, time_of_day: Duration) -> Requests {
+        let millis = time_of_day.as_millis() as u64;
         let first = (member.0 << 48) | ((millis << 24) >> 16);
         Requests {
             next: AtomicU64::new(first),
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn ids_name_the_member_and_do_not_repeat() {
-        let requests = Requests::new(MemberId(0x1234_5678_9abc_def0));
+        let requests = Requests::new(MemberId(0x1234_5678_9abc_def0), Duration::from_secs(1));
         let (first, second) = (requests.next_id(), requests.next_id());
         assert_eq!(first >> 48, 0xdef0);
         assert_eq!(second, first + 1);
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_caller_that_leaves_is_forgotten() {
-        let requests = Requests::new(MemberId(1));
+        let requests = Requests::new(MemberId(1), Duration::from_secs(1));
         let waiter = requests.register();
         assert_eq!(requests.len(), 1);
         drop(waiter);

@@ -9,7 +9,7 @@ use wal::Entry;
 
 use crate::consensus::{AppliedChange, Event, Install};
 use crate::directory;
-use crate::shared::{Shared, now};
+use crate::shared::Shared;
 use crate::waiter::Reader;
 use crate::{
     Applied, Change, Checkpoint, Committed, Configuration, Fault, MachineError, StateMachine, Verdict,
@@ -82,20 +82,25 @@ impl Applier {
 
     pub fn run(mut self) -> Result<(), Fault> {
         while let Some(jobs) = self.shared.apply.take() {
-            let mut entries = Vec::new();
-            for job in jobs {
-                match job {
-                    Job::Entries(more) if entries.is_empty() => entries = more,
-                    Job::Entries(more) => entries.extend(more),
-                    other => {
-                        self.apply(std::mem::take(&mut entries))?;
-                        self.other(other)?;
-                    }
-                }
-            }
-            self.apply(entries)?;
+            self.turn(jobs)?;
         }
         Ok(())
+    }
+
+    /// Does all jobs, in order.
+    pub fn turn(&mut self, jobs: Vec<Job>) -> Result<(), Fault> {
+        let mut entries = Vec::new();
+        for job in jobs {
+            match job {
+                Job::Entries(more) if entries.is_empty() => entries = more,
+                Job::Entries(more) => entries.extend(more),
+                other => {
+                    self.apply(std::mem::take(&mut entries))?;
+                    self.other(other)?;
+                }
+            }
+        }
+        self.apply(entries)
     }
 
     /// Applies entries in groups.
@@ -170,7 +175,7 @@ impl Applier {
             Committed::ConfChange { configuration, .. } => configuration.clone(),
             _ => None,
         };
-        let began = now();
+        let began = self.shared.now();
         let verdict = self.machine.apply(group).map_err(Fault::Machine)?;
         if self.shared.has_failed() {
             return Ok(());
@@ -189,7 +194,10 @@ impl Applier {
         };
         self.applied = index;
         self.shared.applied.store(index, Ordering::Release);
-        self.shared.options.observer.applied(index, count, now() - began);
+        self.shared
+            .options
+            .observer
+            .applied(index, count, self.shared.now() - began);
         let change = change.map(|(change, verdict)| AppliedChange {
             index,
             change,
@@ -276,7 +284,7 @@ impl Applier {
             .options
             .snapshot_dir
             .join(format!("send-{token:016x}"));
-        let began = now();
+        let began = self.shared.now();
         if let Err(error) = self.machine.checkpoint(&path) {
             // A full disk, for example, must not stop a leader; the follower waits until another try succeeds.
             tracing::error!(
@@ -287,7 +295,7 @@ impl Applier {
             self.shared.inbox.checkpoint(Event::SnapshotNotMade);
             return Ok(());
         }
-        let took = now() - began;
+        let took = self.shared.now() - began;
         tracing::info!(index = applied.index, ?took, "made a checkpoint for a follower");
         let checkpoint = Checkpoint::new(path, applied.index, applied.term);
         *self.made.lock() = Some((token, checkpoint));

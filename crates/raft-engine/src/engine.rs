@@ -39,47 +39,15 @@ impl Engine {
     /// Checks that log and state machine belong together, finishes an interrupted snapshot installation, and starts
     /// the threads.
     pub fn start(start: Start) -> Result<Handle, Error> {
-        let Start {
-            options,
-            bootstrap,
-            mut wal,
-            recovered,
-            mut machine,
-            transport,
-        } = start;
-        check(&options)?;
-        let recovered = recovered.filter(|recovered| !is_blank(recovered));
-        let remembered = match (bootstrap, recovered) {
-            (Bootstrap::Restart, Some(recovered)) => recall(&options, recovered, &mut *machine)?,
-            (Bootstrap::Restart, None) => {
-                return Err(Error::Bootstrap("the log is empty".to_string()));
-            }
-            (_, Some(_)) => return Err(Error::Bootstrap("the log is not empty".to_string())),
-            (bootstrap, None) => begin(&options, bootstrap, &mut wal, &*machine)?,
-        };
-
-        let ticks =
-            |time: std::time::Duration| time.div_duration_f64(options.heartbeat_interval).ceil() as u64;
-        let core_options = CoreOptions {
-            id: options.id,
-            election_ticks: options.election_ticks,
-            pre_vote: options.pre_vote,
-            fast_start: options.initial_election_tick_advance,
-            read_retry_ticks: ticks(READ_RETRY).max(1),
-            request_ticks: ticks(options.request_timeout).max(1),
-            log_retain_entries: options.log_retain_entries,
-            log_retain_bytes: options.log_retain_bytes,
-            seed: options.seed,
-        };
-        let core = Core::new(core_options, remembered).map_err(|broken| Error::Contradiction(broken.0))?;
-
-        let shared = Arc::new(Shared::new(options, core.status()));
-        let made = Arc::new(Made::default());
+        let Parts {
+            shared,
+            raft,
+            wal,
+            applier,
+        } = assemble(start)?;
         let handle = Handle {
             shared: shared.clone(),
         };
-        let applier = Applier::new(shared.clone(), machine, made.clone());
-        let raft = RaftLoop::new(shared.clone(), core, transport, made);
         let started = shared
             .spawn("raft-log", move |shared| log_writer::run(shared, wal))
             .and_then(|()| shared.spawn("raft-apply", move |_| applier.run()))
@@ -92,6 +60,59 @@ impl Engine {
         }
         Ok(handle)
     }
+}
+
+/// What the threads run.
+pub(crate) struct Parts {
+    pub shared: Arc<Shared>,
+    pub raft: RaftLoop,
+    pub wal: Wal,
+    pub applier: Applier,
+}
+
+/// An engine that does not run yet.
+pub(crate) fn assemble(start: Start) -> Result<Parts, Error> {
+    let Start {
+        options,
+        bootstrap,
+        mut wal,
+        recovered,
+        mut machine,
+        transport,
+    } = start;
+    check(&options)?;
+    let recovered = recovered.filter(|recovered| !is_blank(recovered));
+    let remembered = match (bootstrap, recovered) {
+        (Bootstrap::Restart, Some(recovered)) => recall(&options, recovered, &mut *machine)?,
+        (Bootstrap::Restart, None) => {
+            return Err(Error::Bootstrap("the log is empty".to_string()));
+        }
+        (_, Some(_)) => return Err(Error::Bootstrap("the log is not empty".to_string())),
+        (bootstrap, None) => begin(&options, bootstrap, &mut wal, &*machine)?,
+    };
+
+    let ticks = |time: std::time::Duration| time.div_duration_f64(options.heartbeat_interval).ceil() as u64;
+    let core_options = CoreOptions {
+        id: options.id,
+        election_ticks: options.election_ticks,
+        pre_vote: options.pre_vote,
+        fast_start: options.initial_election_tick_advance,
+        read_retry_ticks: ticks(READ_RETRY).max(1),
+        request_ticks: ticks(options.request_timeout).max(1),
+        log_retain_entries: options.log_retain_entries,
+        log_retain_bytes: options.log_retain_bytes,
+        seed: options.seed,
+    };
+    let core = Core::new(core_options, remembered).map_err(|broken| Error::Contradiction(broken.0))?;
+
+    let shared = Arc::new(Shared::new(options, core.status()));
+    let made = Arc::new(Made::default());
+    Ok(Parts {
+        applier: Applier::new(shared.clone(), machine, made.clone()),
+        raft: RaftLoop::new(shared.clone(), core, transport, made),
+        wal,
+        shared,
+    })
 }
 
 /// Whether a log has never been written to: its creation was cut short, and the member must bootstrap as if new.

@@ -209,15 +209,18 @@ impl Inbox {
                 break;
             }
         }
-        if mail.closed {
-            return None;
-        }
-        let kept = Mail {
-            waiting: mail.waiting,
-            reading: mail.reading,
-            ..Mail::default()
-        };
-        Some(mem::replace(&mut *mail, kept))
+        mail.take()
+    }
+
+    /// What has arrived so far; `None` once closed.
+    pub fn take_now(&self) -> Option<Mail> {
+        self.mail.lock().take()
+    }
+
+    /// Whether there is reason for a turn before the next tick.
+    pub fn has_mail(&self) -> bool {
+        let mail = self.mail.lock();
+        mail.closed || !mail.is_empty()
     }
 
     fn put(&self, put: impl FnOnce(&mut Mail)) {
@@ -230,6 +233,19 @@ impl Inbox {
 }
 
 impl Mail {
+    /// Everything; what only counts stays.
+    fn take(&mut self) -> Option<Mail> {
+        if self.closed {
+            return None;
+        }
+        let kept = Mail {
+            waiting: self.waiting,
+            reading: self.reading,
+            ..Mail::default()
+        };
+        Some(mem::replace(self, kept))
+    }
+
     fn is_empty(&self) -> bool {
         self.proposals.is_empty()
             && self.messages.is_empty()

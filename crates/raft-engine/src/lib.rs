@@ -47,6 +47,7 @@ mod log_writer;
 mod queue;
 mod raft_loop;
 mod shared;
+mod threadless;
 mod waiter;
 
 mod change;
@@ -68,4 +69,5 @@ pub use message::{MessageKind, PeerMessage};
 pub use observer::{LeaderChange, Observer};
 pub use options::{Bootstrap, Member, Options};
 pub use status::{PeerStatus, Replication, Role, Status};
+pub use threadless::Threadless;
 pub use transport::{Checkpoint, Transport};

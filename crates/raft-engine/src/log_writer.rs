@@ -10,7 +10,7 @@ use wal::{Entry, Marker, Record, Wal};
 
 use crate::consensus::{HardState, Write};
 use crate::directory;
-use crate::shared::{Shared, now};
+use crate::shared::Shared;
 use crate::{Applied, Fault, MachineError};
 
 pub(crate) enum Job {
@@ -32,11 +32,17 @@ struct Group {
 pub(crate) fn run(shared: &Arc<Shared>, mut wal: Wal) -> Result<(), Fault> {
     while let Some(jobs) = shared.log.take() {
         shared.writing(true);
-        let outcome = write(shared, &mut wal, jobs);
-        shared.writing(false);
-        if let Some(number) = outcome.map_err(Fault::Log)? {
-            shared.inbox.persisted(number);
-        }
+        turn(shared, &mut wal, jobs)?;
+    }
+    Ok(())
+}
+
+/// Does all jobs and reports what is durable now. The clock of the disk is running, and is stopped here.
+pub(crate) fn turn(shared: &Shared, wal: &mut Wal, jobs: Vec<Job>) -> Result<(), Fault> {
+    let outcome = write(shared, wal, jobs);
+    shared.writing(false);
+    if let Some(number) = outcome.map_err(Fault::Log)? {
+        shared.inbox.persisted(number);
     }
     Ok(())
 }
@@ -110,13 +116,13 @@ impl Group {
         records.extend(state.as_deref().map(Record::State));
 
         let bytes = entries.iter().map(|entry| entry.data.len()).sum();
-        let began = now();
+        let began = shared.now();
         wal.append(&records)?;
-        let written = now();
+        let written = shared.now();
         if must_sync {
             wal.sync()?;
         }
-        let sync = must_sync.then(|| now() - written);
+        let sync = must_sync.then(|| shared.now() - written);
         shared.options.observer.log_written(bytes, written - began, sync);
         Ok(must_sync.then_some(number))
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -41,6 +41,8 @@ pub struct Options {
     pub snapshot_dir: PathBuf,
     /// Random seed of election timeouts and of the read contexts' boot id. Must differ between boots.
     pub seed: u64,
+    /// The monotonic clock of ticks and measurements. Nothing that is replicated depends on it.
+    pub clock: Arc<dyn Fn() -> Instant + Send + Sync>,
     /// Told of role changes and measurements.
     pub observer: Arc<dyn Observer>,
     /// Called once, from an engine thread, when the engine can no longer go on. Nothing is acknowledged afterwards;
@@ -66,10 +68,19 @@ impl Options {
             request_timeout: Duration::from_secs(7),
             snapshot_dir,
             seed,
+            clock: Arc::new(system_clock),
             observer: Arc::new(()),
             on_fault: Arc::new(|fault| tracing::error!(%fault, "raft engine stopped")),
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge where ticks and measurements come from"
+)]
+fn system_clock() -> Instant {
+    Instant::now()
 }
 
 /// How a member comes into its cluster.

@@ -48,6 +48,16 @@ impl<T> Queue<T> {
         (!items.is_empty()).then_some(items)
     }
 
+    /// Takes all there is without waiting.
+    pub fn take_now(&self) -> Vec<T> {
+        mem::take(&mut self.state.lock().items)
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.state.lock().items.is_empty()
+    }
+
     /// What is in the queue is still taken, nothing more is added.
     pub fn finish(&self) {
         self.state.lock().finished = true;

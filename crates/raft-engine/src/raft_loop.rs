@@ -12,7 +12,7 @@ use crate::applier::{self, Made};
 use crate::consensus::{Broken, Core, Event, Output, Write};
 use crate::inbox::Mail;
 use crate::log_writer;
-use crate::shared::{Shared, now};
+use crate::shared::Shared;
 use crate::waiter::{Reader, Transferrer};
 use crate::{Checkpoint, Fault, Transport};
 
@@ -38,7 +38,7 @@ pub(crate) struct RaftLoop {
 
 impl RaftLoop {
     pub fn new(shared: Arc<Shared>, core: Core, transport: Arc<dyn Transport>, made: Arc<Made>) -> Self {
-        let start = now();
+        let start = shared.now();
         Self {
             next_tick: start + shared.options.heartbeat_interval,
             shared,
@@ -58,10 +58,7 @@ impl RaftLoop {
 
     pub fn run(mut self) -> Result<(), Fault> {
         let outcome = self.turns();
-        self.write_held();
-        // What is in the writer's and the applier's hands is finished; nothing new comes.
-        self.shared.log.finish();
-        self.shared.apply.finish();
+        self.finish();
         outcome
     }
 
@@ -72,15 +69,33 @@ impl RaftLoop {
             .inbox
             .take(self.next_tick, self.core.waits_for_applied())
         {
-            let time = now();
-            self.feed(mail)?;
-            if time >= self.next_tick {
-                self.tick(time)?;
-            }
-            self.carry_out_all()?;
-            self.publish();
+            self.turn(mail)?;
         }
         Ok(())
+    }
+
+    /// When the next turn is due, with or without mail.
+    pub fn next_tick(&self) -> Instant {
+        self.next_tick
+    }
+
+    /// Takes in what has arrived and the time, and does what follows.
+    pub fn turn(&mut self, mail: Mail) -> Result<(), Fault> {
+        let time = self.shared.now();
+        self.feed(mail)?;
+        if time >= self.next_tick {
+            self.tick(time)?;
+        }
+        self.carry_out_all()?;
+        self.publish();
+        Ok(())
+    }
+
+    /// What is in the writer's and the applier's hands is finished; nothing new comes.
+    pub fn finish(&mut self) {
+        self.write_held();
+        self.shared.log.finish();
+        self.shared.apply.finish();
     }
 
     fn tick(&mut self, time: Instant) -> Result<(), Fault> {
@@ -113,7 +128,8 @@ impl RaftLoop {
     /// Raft waits for the report on a snapshot for ever. A transport that let go of one without a report has failed.
     fn forget_lost_snapshots(&mut self) -> Result<(), Fault> {
         let lost = self.sending.extract_if(|_, watch| watch.strong_count() == 0);
-        let lost: Vec<u64> = lost.map(|(to, _)| to).collect();
+        let mut lost: Vec<u64> = lost.map(|(to, _)| to).collect();
+        lost.sort_unstable();
         lost.into_iter()
             .try_for_each(|to| self.event(Event::SnapshotSent { to, ok: false }))
     }
@@ -201,7 +217,7 @@ impl RaftLoop {
         }
     }
 
-    fn carry_out_all(&mut self) -> Result<(), Fault> {
+    pub fn carry_out_all(&mut self) -> Result<(), Fault> {
         while let Some(output) = self.core.poll() {
             if self.shared.has_failed() {
                 return Ok(());

@@ -48,7 +48,7 @@ impl Shared {
             committed: AtomicU64::new(status.committed),
             applied: AtomicU64::new(status.applied),
             writing_since: AtomicU64::new(0),
-            started: now(),
+            started: (options.clock)(),
             status: Mutex::new(status),
             faulted: AtomicBool::new(false),
             threads: Mutex::default(),
@@ -65,16 +65,23 @@ impl Shared {
         let shared = self.clone();
         let thread = std::thread::Builder::new()
             .name(name.to_string())
-            .spawn(move || {
-                let outcome = catch_unwind(AssertUnwindSafe(|| body(&shared)));
-                match outcome {
-                    Ok(Ok(())) => {}
-                    Ok(Err(fault)) => shared.fail(fault),
-                    Err(panic) => shared.fail(Fault::Internal(describe(&*panic))),
-                }
-            })?;
+            .spawn(move || shared.guard(|| body(&shared)))?;
         self.threads.lock().push(thread);
         Ok(())
+    }
+
+    /// Runs a part of the engine; a fault or panic of it ends them all.
+    pub fn guard(&self, body: impl FnOnce() -> Result<(), Fault>) {
+        match catch_unwind(AssertUnwindSafe(body)) {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => self.fail(fault),
+            Err(panic) => self.fail(Fault::Internal(describe(&*panic))),
+        }
+    }
+
+    /// The time on the engine's clock.
+    pub fn now(&self) -> Instant {
+        (self.options.clock)()
     }
 
     /// Stops everything where it is: no message, write, group or answer leaves the engine after this, except what is
@@ -103,7 +110,7 @@ impl Shared {
     /// The log writer begins (`true`) or ends something that may take long.
     pub fn writing(&self, begins: bool) {
         let since = if begins {
-            (now() - self.started).as_nanos().max(1) as u64
+            (self.now() - self.started).as_nanos().max(1) as u64
         } else {
             0
         };
@@ -117,15 +124,6 @@ impl Shared {
             since => (now - self.started).saturating_sub(Duration::from_nanos(since)),
         }
     }
-}
-
-/// The engine's clock: ticks of the raft thread, and measurements. Nothing that is replicated depends on it.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the edge where ticks and measurements come from"
-)]
-pub(crate) fn now() -> Instant {
-    Instant::now()
 }
 
 fn describe(panic: &(dyn Any + Send)) -> String {

@@ -213,6 +213,8 @@ fn node_options(
     Ok(node::Options {
         data_dir: config.data_dir.clone(),
         wal_dir: config.wal_dir.clone(),
+        wal_files: None,
+        surroundings: Arc::new(node::System),
         name: config.name.clone(),
         client_urls: texts(&config.advertise_client),
         bootstrap: start.bootstrap.clone(),

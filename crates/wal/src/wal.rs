@@ -67,6 +67,14 @@ impl Wal {
         Ok(false)
     }
 
+    /// [`Wal::exists`] in any directory.
+    pub fn exists_in(dir: &dyn Dir) -> Result<bool> {
+        let names = dir
+            .list()
+            .map_err(|source| Error::io("list", dir.path(), source))?;
+        Ok(names.iter().any(|name| segment::parse_name(name).is_some()))
+    }
+
     /// Makes a new log on disk, with its directory. `metadata` is kept in every segment.
     pub fn create(path: &Path, metadata: &[u8], options: Options) -> Result<Wal> {
         Self::create_in(Arc::new(Disk::create(path)?), metadata, options)

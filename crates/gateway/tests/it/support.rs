@@ -143,6 +143,8 @@ fn node_options(data: &TempDir, registry: prometheus::Registry) -> node::Options
     node::Options {
         data_dir: data.path().to_owned(),
         wal_dir: None,
+        wal_files: None,
+        surroundings: Arc::new(node::System),
         name: "one".into(),
         client_urls: vec!["http://127.0.0.1:2379".into()],
         bootstrap: Bootstrap::New {

@@ -1,8 +1,7 @@
 //! Who callers are, and what they may ask of this member alone.
 
 use super::Handle;
-use super::keys::{blocking, unexpected};
-use crate::clock::time_of_day;
+use super::keys::unexpected;
 use crate::{Caller, Error, Result};
 use auth::{Credentials, password};
 use model::pb::etcdserverpb as pb;
@@ -24,7 +23,7 @@ impl Handle {
                 continue;
             }
             let tokens = self.tokens();
-            let now = time_of_day().as_secs();
+            let now = self.core.clock.time_of_day().as_secs();
             if let Some(token) = tokens.sign(&request.name, revision, now) {
                 return Ok(pb::AuthenticateResponse {
                     header: Some(pb::ResponseHeader {
@@ -38,7 +37,7 @@ impl Handle {
             let internal = pb::InternalAuthenticateRequest {
                 name: request.name.clone(),
                 password: String::new(),
-                simple_token: tokens.prefix(&rand::random()),
+                simple_token: tokens.prefix(&self.core.options.surroundings.random().to_be_bytes()),
             };
             let reply = self
                 .core
@@ -68,7 +67,7 @@ impl Handle {
         let revision = self.rules().revision();
         let now = self.core.clock.now();
         Ok(tokens
-            .identify(token, now, time_of_day().as_secs(), revision)?
+            .identify(token, now, self.core.clock.time_of_day().as_secs(), revision)?
             .into())
     }
 
@@ -76,7 +75,10 @@ impl Handle {
     pub async fn hash_password(&self, password: String) -> Result<String> {
         let _turn = self.password_turn().await?;
         let cost = self.core.options.bcrypt_cost;
-        Ok(blocking(move || password::hash(&password, cost)).await??)
+        Ok(self
+            .core
+            .blocking(move || password::hash(&password, cost))
+            .await??)
     }
 
     /// Refuses callers that are no known user while authentication is on.
@@ -103,7 +105,10 @@ impl Handle {
             None => (None, password::NOBODY),
         };
         let password = request.password.clone();
-        let right = blocking(move || password::verify(&password, &hash)).await?;
+        let right = self
+            .core
+            .blocking(move || password::verify(&password, &hash))
+            .await?;
         match revision {
             Some(revision) if right => Ok(revision),
             _ => Err(Rejection::AuthFailed.into()),

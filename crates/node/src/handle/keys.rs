@@ -33,7 +33,7 @@ impl Handle {
         let inline = request.range_end.is_empty() || request.count_only || is_short(&request);
         let result = match inline {
             true => view.range(&request),
-            false => blocking(move || view.range(&request)).await?,
+            false => self.core.blocking(move || view.range(&request)).await?,
         };
         let took = self.core.clock.now().saturating_sub(started);
         self.core.metrics.ranged(result.is_ok(), took);
@@ -81,7 +81,11 @@ impl Handle {
         self.core.metrics.txns.inc();
         let response = match inline {
             true => txn::read_only(view.as_ref(), &request),
-            false => blocking(move || txn::read_only(view.as_ref(), &request)).await?,
+            false => {
+                self.core
+                    .blocking(move || txn::read_only(view.as_ref(), &request))
+                    .await?
+            }
         };
         let response = response.map_err(Error::from)?;
         self.check_still_current(caller)?;
@@ -135,13 +139,6 @@ fn is_short(request: &pb::RangeRequest) -> bool {
         request.max_create_revision,
     ] != [0; 4];
     (1..=INLINE_LIMIT).contains(&request.limit) && !filtered && request.sort_order == 0
-}
-
-/// Runs something long where it holds up nobody.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::Fault(format!("a request was not finished: {error}")))
 }
 
 /// The log answered something else than was asked for: a fault of this program.

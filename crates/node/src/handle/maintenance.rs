@@ -1,7 +1,7 @@
 //! Looking after one member: status, alarms, hashes, space, copies, leadership, downgrades.
 
 use super::Handle;
-use super::keys::{blocking, unexpected};
+use super::keys::unexpected;
 use crate::{Caller, Error, Result};
 use membership::{Downgrade, Member, validate_downgrade};
 use model::pb::etcdserverpb as pb;
@@ -91,7 +91,9 @@ impl Handle {
     pub async fn hash_kv_unchecked(&self, revision: Revision) -> Result<pb::HashKvResponse> {
         let store = self.core.shared.store.clone();
         let timer = self.core.metrics.hash_kv.start_timer();
-        let hash = blocking(move || store.hash_kv(revision))
+        let hash = self
+            .core
+            .blocking(move || store.hash_kv(revision))
             .await?
             .map_err(Error::from)?;
         timer.observe_duration();
@@ -109,7 +111,11 @@ impl Handle {
         self.authorize_root(caller)?;
         let store = self.core.shared.store.clone();
         let timer = self.core.metrics.hash.start_timer();
-        let (hash, revision) = blocking(move || store.hash()).await?.map_err(Error::from)?;
+        let (hash, revision) = self
+            .core
+            .blocking(move || store.hash())
+            .await?
+            .map_err(Error::from)?;
         timer.observe_duration();
         Ok(pb::HashResponse {
             header: Some(pb::ResponseHeader {
@@ -128,11 +134,13 @@ impl Handle {
         let metrics = &self.core.metrics;
         let timer = metrics.defragment.start_timer();
         metrics.defragmenting.inc();
-        let result = blocking(move || -> mvcc::Result<()> {
-            backend.reclaim()?;
-            store.defragmented()
-        })
-        .await;
+        let result = self
+            .core
+            .blocking(move || -> mvcc::Result<()> {
+                backend.reclaim()?;
+                store.defragmented()
+            })
+            .await;
         metrics.defragmenting.dec();
         timer.observe_duration();
         result?.map_err(Error::from)

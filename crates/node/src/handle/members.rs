@@ -1,7 +1,6 @@
 //! Membership changes: judged here for an early answer, carried out through the log.
 
 use super::Handle;
-use crate::clock::time_of_day;
 use crate::machine::encode_change;
 use crate::{Caller, Error, Result};
 use membership::{Change, Connections, Member, learner_is_ready};
@@ -37,7 +36,7 @@ impl Handle {
         caller: &Caller,
     ) -> Result<MemberChange> {
         self.core.require_voter()?;
-        let now = time_of_day().as_secs() as i64;
+        let now = self.core.clock.time_of_day().as_secs() as i64;
         let member =
             Member::new("", &peer_urls, "", Some(now), learner).map_err(|_| Rejection::MemberBadUrls)?;
         self.authorize_root(caller)?;

@@ -26,6 +26,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     };
     loop {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(schedule.interval()) => {}
             () = core.stopping() => return,
         }

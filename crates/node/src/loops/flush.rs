@@ -19,28 +19,55 @@ const AGE_MAX: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(core: Arc<Core>, wanted: Receiver<()>) {
-    let mut flushed_at = core.clock.now();
-    let mut asked = false;
+    let mut flusher = Flusher::new(core.clone());
+    let mut wait = INTERVAL;
     while !core.is_stopping() {
-        let wait = if asked { PAUSE_MIN } else { INTERVAL };
-        match wanted.recv_timeout(wait) {
-            Ok(()) => asked = true,
-            Err(RecvTimeoutError::Timeout) => {}
+        let asked = match wanted.recv_timeout(wait) {
+            Ok(()) => true,
+            Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => return,
+        };
+        wait = flusher.turn(asked);
+    }
+}
+
+/// When the store was last flushed, and whether somebody waits for the next time.
+pub(crate) struct Flusher {
+    core: Arc<Core>,
+    flushed_at: Duration,
+    asked: bool,
+}
+
+impl Flusher {
+    pub fn new(core: Arc<Core>) -> Flusher {
+        Flusher {
+            flushed_at: core.clock.now(),
+            asked: false,
+            core,
         }
+    }
+
+    /// Flushes if it is time or `asked` for; answers how long to wait for the next look.
+    pub fn turn(&mut self, asked: bool) -> Duration {
+        let core = &self.core;
+        self.asked |= asked;
         let now = core.clock.now();
         core.remove_retired(now);
         core.options.tokens.sweep(now);
-        let since = now.saturating_sub(flushed_at);
-        if !(asked && since >= PAUSE_MIN || since >= AGE_MAX) {
-            continue;
+        let since = now.saturating_sub(self.flushed_at);
+        if self.asked && since < PAUSE_MIN {
+            return PAUSE_MIN;
+        }
+        if !self.asked && since < AGE_MAX {
+            return INTERVAL;
         }
         let dirty = core.applied.applied().0 > core.durable.load(Ordering::Acquire);
-        if dirty && let Err(error) = flush(&core) {
-            return core.fail(format!("the store could not be flushed: {error}"));
+        if dirty && let Err(error) = flush(core) {
+            core.fail(format!("the store could not be flushed: {error}"));
         }
-        flushed_at = core.clock.now();
-        asked = false;
+        self.flushed_at = core.clock.now();
+        self.asked = false;
+        INTERVAL
     }
 }
 

@@ -3,9 +3,9 @@
 //! the raft thread.
 
 use crate::core::Core;
-use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use model::pb::etcdserverpb as pb;
-use model::{Command, Request};
+use model::{Command, LeaseId, Request};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,94 +17,138 @@ const REVOKES_MAX: usize = 5000;
 const CHECKPOINTS_MAX: usize = 1000;
 
 pub(crate) fn run(core: Arc<Core>) {
-    // The term in which this member was made primary.
-    let mut primary_in = None;
-    let mut wait = INTERVAL;
+    let mut deadlines = Deadlines::new(core.clone());
     while !core.is_stopping() {
-        match core.roles.changes().recv_timeout(wait) {
-            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+        match deadlines.turn() {
+            Next::Look(wait) => match core.roles.changes().recv_timeout(wait) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            },
+            Next::Confirm(due) => {
+                let confirmed = due.answer.recv_timeout(core.options.election_timeout) == Ok(true);
+                deadlines.propose(due, confirmed);
+            }
         }
+    }
+}
+
+/// The lessor's role, and what its clock brings.
+pub(crate) struct Deadlines {
+    core: Arc<Core>,
+    /// The term in which this member was made primary.
+    primary_in: Option<u64>,
+}
+
+/// What is to be done after a turn.
+pub(crate) enum Next {
+    /// Another look after this time, or at a change of role.
+    Look(Duration),
+    /// Wait for a quorum's word, an election timeout at most, then [`Deadlines::propose`].
+    Confirm(Due),
+}
+
+/// What is to be proposed once a quorum has confirmed that this member leads.
+pub(crate) struct Due {
+    expired: Vec<LeaseId>,
+    checkpoints: Vec<lease::Checkpoint>,
+    term: u64,
+    asked_at: Duration,
+    /// Whether it does.
+    pub answer: Receiver<bool>,
+}
+
+impl Deadlines {
+    pub fn new(core: Arc<Core>) -> Deadlines {
+        Deadlines {
+            core,
+            primary_in: None,
+        }
+    }
+
+    /// Follows the role and looks for what is due.
+    pub fn turn(&mut self) -> Next {
+        let core = &self.core;
         let leading_in = core.roles.leading_term();
-        if leading_in != primary_in {
+        if leading_in != self.primary_in {
             let mut lessor = core.shared.lessor.lock();
             lessor.demote();
             if leading_in.is_some() {
                 lessor.promote(core.clock.now(), core.options.election_timeout);
             }
-            primary_in = leading_in;
+            self.primary_in = leading_in;
         }
-        wait = match primary_in {
-            Some(term) => look_after(&core, term),
-            None => INTERVAL,
-        };
+        match self.primary_in {
+            Some(term) => self.look(term),
+            None => Next::Look(INTERVAL),
+        }
     }
-}
 
-/// Proposes what is due; answers how long nothing will be.
-fn look_after(core: &Arc<Core>, term: u64) -> Duration {
-    let (expired, checkpoints, next) = {
-        let mut lessor = core.shared.lessor.lock();
-        let now = core.clock.now();
-        let expired = lessor.expired(now, REVOKES_MAX);
-        let checkpoints = lessor.checkpoints_due(now, CHECKPOINTS_MAX);
-        let more = expired.len() == REVOKES_MAX || checkpoints.len() == CHECKPOINTS_MAX;
-        let next = lessor.next_wakeup(now).map(|next| next.saturating_sub(now));
-        (
+    fn look(&self, term: u64) -> Next {
+        let core = &self.core;
+        let (expired, checkpoints, next) = {
+            let mut lessor = core.shared.lessor.lock();
+            let now = core.clock.now();
+            let expired = lessor.expired(now, REVOKES_MAX);
+            let checkpoints = lessor.checkpoints_due(now, CHECKPOINTS_MAX);
+            let next = lessor.next_wakeup(now).map(|next| next.saturating_sub(now));
+            (expired, checkpoints, next)
+        };
+        if expired.is_empty() && checkpoints.is_empty() {
+            let wait = next.unwrap_or(INTERVAL);
+            return Next::Look(wait.clamp(Duration::from_millis(10), INTERVAL));
+        }
+        // A leader that was paused or cut off may have been replaced long since, and the new one have renewed these
+        // leases (etcd #15247): a quorum has to say that this is not so. What is not proposed now is reported again
+        // later.
+        let (sender, answer) = crossbeam_channel::bounded(1);
+        let asked_at = core.clock.now();
+        if let Ok(engine) = core.engine() {
+            engine.read_index(Box::new(move |result| {
+                let _ = sender.send(result.is_ok());
+            }));
+        }
+        Next::Confirm(Due {
             expired,
             checkpoints,
-            if more { Some(Duration::ZERO) } else { next },
-        )
-    };
-    let wait = next
-        .unwrap_or(INTERVAL)
-        .clamp(Duration::from_millis(10), INTERVAL);
-    if expired.is_empty() && checkpoints.is_empty() {
-        return wait;
+            term,
+            asked_at,
+            answer,
+        })
     }
-    // A leader that was paused or cut off may have been replaced long since, and the new one have renewed these leases
-    // (etcd #15247): a quorum has to say that this is not so. What is not proposed now is reported again later.
-    if !confirm(core) || core.roles.leading_term() != Some(term) {
-        return wait;
-    }
-    let expired_count = expired.len() as u64;
-    let mut commands: Vec<Command> = expired
-        .into_iter()
-        .map(|lease| core.own_command(Request::LeaseRevoke(pb::LeaseRevokeRequest { id: lease.0 })))
-        .collect();
-    if !checkpoints.is_empty() {
-        let checkpoints = checkpoints
+
+    /// Proposes what was due, if a quorum has confirmed that this member still leads.
+    pub fn propose(&self, due: Due, confirmed: bool) {
+        let core = &self.core;
+        if !confirmed || !core.leads() {
+            return;
+        }
+        core.note_confirmed(due.asked_at);
+        if core.roles.leading_term() != Some(due.term) {
+            return;
+        }
+        let expired_count = due.expired.len() as u64;
+        let mut commands: Vec<Command> = due
+            .expired
             .into_iter()
-            .map(|checkpoint| pb::LeaseCheckpoint {
-                id: checkpoint.id.0,
-                remaining_ttl: checkpoint.remaining_ttl,
-            })
+            .map(|lease| core.own_command(Request::LeaseRevoke(pb::LeaseRevokeRequest { id: lease.0 })))
             .collect();
-        let request = pb::LeaseCheckpointRequest { checkpoints };
-        commands.push(core.own_command(Request::LeaseCheckpoint(request)));
-    }
-    match core.propose_unattended(commands) {
-        Ok(()) => core.metrics.leases_expired.inc_by(expired_count),
-        Err(error) => {
-            tracing::warn!(%error, leases = expired_count, "expired leases could not be revoked yet")
+        if !due.checkpoints.is_empty() {
+            let checkpoints = due
+                .checkpoints
+                .into_iter()
+                .map(|checkpoint| pb::LeaseCheckpoint {
+                    id: checkpoint.id.0,
+                    remaining_ttl: checkpoint.remaining_ttl,
+                })
+                .collect();
+            let request = pb::LeaseCheckpointRequest { checkpoints };
+            commands.push(core.own_command(Request::LeaseCheckpoint(request)));
+        }
+        match core.propose_unattended(commands) {
+            Ok(()) => core.metrics.leases_expired.inc_by(expired_count),
+            Err(error) => {
+                tracing::warn!(%error, leases = expired_count, "expired leases could not be revoked yet")
+            }
         }
     }
-    wait
-}
-
-/// Whether a quorum still follows this member.
-fn confirm(core: &Arc<Core>) -> bool {
-    let Ok(engine) = core.engine() else {
-        return false;
-    };
-    let at = core.clock.now();
-    let (sender, receiver) = crossbeam_channel::bounded(1);
-    engine.read_index(Box::new(move |result| {
-        let _ = sender.send(result.is_ok());
-    }));
-    let confirmed = receiver.recv_timeout(core.options.election_timeout) == Ok(true) && core.leads();
-    if confirmed {
-        core.note_confirmed(at);
-    }
-    confirmed
 }

@@ -26,6 +26,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             Err(error) => tracing::warn!(%error, "name and client URLs could not be published yet"),
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(PAUSE) => {}
             () = core.stopping() => return,
         }

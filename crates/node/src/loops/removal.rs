@@ -14,6 +14,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             break;
         }
         tokio::select! {
+            biased;
             () = core.signals.removal.notified() => {}
             () = core.stopping() => return,
         }
@@ -22,6 +23,7 @@ pub(crate) async fn run(core: Arc<Core>) {
         "this member has been permanently removed from the cluster; it stops, and its data must be removed"
     );
     tokio::select! {
+        biased;
         () = tokio::time::sleep(LINGER) => {}
         () = core.stopping() => return,
     }

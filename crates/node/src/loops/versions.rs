@@ -16,6 +16,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(1);
 pub(crate) async fn run(core: Arc<Core>) {
     loop {
         tokio::select! {
+            biased;
             () = core.signals.versions.notified() => {}
             () = tokio::time::sleep(INTERVAL) => {}
             () = core.stopping() => return,

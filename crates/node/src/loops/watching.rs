@@ -21,21 +21,26 @@ pub(crate) fn run(core: Arc<Core>) {
     core.hub
         .set_driver(Waker::from(Arc::new(Unpark(thread::current()))));
     while !core.is_stopping() {
-        let now = core.clock.now();
-        let wait = match core.hub.tick(now) {
-            Ok(Some(next)) => next.saturating_sub(now).min(PAUSE),
-            Ok(None) => PAUSE,
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "watchers that are behind must wait"
-                );
-                PAUSE
-            }
-        };
+        let wait = turn(&core);
         if !wait.is_zero() {
             thread::park_timeout(wait);
         }
     }
     core.hub.close();
+}
+
+/// One step; answers how long to wait for the next, unless the hub wakes its driver before.
+pub(crate) fn turn(core: &Core) -> Duration {
+    let now = core.clock.now();
+    match core.hub.tick(now) {
+        Ok(Some(next)) => next.saturating_sub(now).min(PAUSE),
+        Ok(None) => PAUSE,
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "watchers that are behind must wait"
+            );
+            PAUSE
+        }
+    }
 }

@@ -107,6 +107,8 @@ impl Cluster {
         let mut options = Options {
             data_dir,
             wal_dir: None,
+            wal_files: None,
+            surroundings: Arc::new(node::System),
             name: format!("m{id}"),
             client_urls: vec![format!("http://client-{id}:2379")],
             bootstrap,
