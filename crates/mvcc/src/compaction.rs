@@ -244,7 +244,23 @@ impl Removals {
                     .batch
                     .delete(Family::Versions, version_key::encode(key, replaced.at));
             }
-            if row.kind == EventKind::Delete && at.main < job.target {
+            #[cfg(feature = "planted")]
+            if planted::is(planted::Bug::CompactionEatsLive)
+                && row.kind != EventKind::Delete
+                && at.main < job.target
+            {
+                removals
+                    .batch
+                    .delete(Family::Versions, version_key::encode(key, at));
+                removals.batch.delete(Family::Log, at.encode().to_vec());
+            }
+            let old_delete = row.kind == EventKind::Delete && at.main < job.target;
+            #[cfg(feature = "planted")]
+            let old_delete = old_delete
+                || planted::is(planted::Bug::CompactionEatsDelete)
+                    && row.kind == EventKind::Delete
+                    && at.main == job.target;
+            if old_delete {
                 removals.log_row(at, row.kv.len() as u64);
                 if is_mark(snapshot, key, at)? {
                     removals.marks.push((Bytes::copy_from_slice(key), at));

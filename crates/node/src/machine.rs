@@ -218,6 +218,10 @@ impl StateMachine for Replica {
     }
 
     fn durable(&self) -> u64 {
+        #[cfg(feature = "planted")]
+        if planted::is(planted::Bug::LogReleasedEarly) {
+            return self.core.applied.applied().0;
+        }
         self.core.durable.load(Ordering::Acquire)
     }
 
@@ -251,7 +255,13 @@ impl StateMachine for Replica {
         let still_used = self.core.replace_backend(backend);
         self.core.retire(still_used, old);
         self.core.durable.store(snapshot.index, Ordering::Release);
-        self.core.hub.restored();
+        #[cfg(feature = "planted")]
+        let restored = planted::is(planted::Bug::WatchNotRestored);
+        #[cfg(not(feature = "planted"))]
+        let restored = false;
+        if !restored {
+            self.core.hub.restored();
+        }
         self.core.applied.advance(snapshot.index);
         self.announce_members();
         Ok(())

@@ -110,6 +110,8 @@ impl Group {
         if entries.is_empty() && hard_state.is_none() {
             return Ok(None);
         }
+        #[cfg(feature = "planted")]
+        let hard_state = hard_state.filter(|_| !planted::is(planted::Bug::VoteForgotten));
         let state = hard_state.map(|state| state.encode());
         let mut records = Vec::with_capacity(entries.len() + 1);
         records.extend(entries.iter().map(record));

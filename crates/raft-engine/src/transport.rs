@@ -5,8 +5,10 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
-/// Carries messages to other members. Loss, delay, duplication and reordering are allowed; blocking is not: both
-/// methods are called by the raft thread.
+/// Carries messages to other members. Loss, delay and reordering are allowed, and so is duplication, except of forwarded
+/// proposals ([`MessageKind`](crate::MessageKind) does not tell them apart, so a transport that repeats must not be
+/// used): what is delivered twice would be proposed twice. Blocking is not allowed: both methods are called by the raft
+/// thread.
 pub trait Transport: Send + Sync + 'static {
     /// Sends encoded raft messages to `to`, in order where possible. Drops what does not fit into a bounded queue and
     /// then says so with [`Handle::report_unreachable`](crate::Handle::report_unreachable).

@@ -178,6 +178,10 @@ impl Shared {
                     entry.quiet = false;
                 }
                 entry.next = stretch.upto.next();
+                #[cfg(feature = "planted")]
+                if planted::is(planted::Bug::WatchSkips) {
+                    entry.next = entry.next.next();
+                }
                 state.put_in(rider.id);
             }
         });

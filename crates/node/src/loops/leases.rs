@@ -71,6 +71,11 @@ impl Deadlines {
         let leading_in = core.roles.leading_term();
         if leading_in != self.primary_in {
             let mut lessor = core.shared.lessor.lock();
+            #[cfg(feature = "planted")]
+            if planted::is(planted::Bug::RevokeByFollower) && leading_in.is_none() {
+                drop(lessor);
+                return self.look(self.primary_in.unwrap_or_default());
+            }
             lessor.demote();
             if leading_in.is_some() {
                 lessor.promote(core.clock.now(), core.options.election_timeout);
@@ -119,11 +124,16 @@ impl Deadlines {
     /// Proposes what was due, if a quorum has confirmed that this member still leads.
     pub fn propose(&self, due: Due, confirmed: bool) {
         let core = &self.core;
-        if !confirmed || !core.leads() {
-            return;
+        #[cfg(feature = "planted")]
+        let confirmed = confirmed || planted::is(planted::Bug::RevokeUnconfirmed);
+        let leads = confirmed && core.leads();
+        if leads {
+            core.note_confirmed(due.asked_at);
         }
-        core.note_confirmed(due.asked_at);
-        if core.roles.leading_term() != Some(due.term) {
+        let leads = leads && core.roles.leading_term() == Some(due.term);
+        #[cfg(feature = "planted")]
+        let leads = leads || planted::is(planted::Bug::RevokeByFollower);
+        if !leads {
             return;
         }
         let expired_count = due.expired.len() as u64;

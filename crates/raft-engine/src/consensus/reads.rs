@@ -64,6 +64,10 @@ impl Reads {
             return None;
         }
         self.counter += 1;
+        #[cfg(feature = "planted")]
+        if planted::is(planted::Bug::ReadContextReused) {
+            self.counter = 1;
+        }
         let readers = std::mem::take(&mut self.waiting);
         self.rounds.push_back(Round {
             counter: self.counter,

@@ -7,22 +7,24 @@ use std::process::Command;
 const OURS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("api", &["model"]),
-    ("wal", &[]),
+    // Behind the feature of the same name only.
+    ("planted", &[]),
+    ("wal", &["planted"]),
     ("storage", &[]),
     ("storage-rocksdb", &["storage"]),
     ("storage-fjall", &["storage"]),
-    ("mvcc", &["model", "storage"]),
+    ("mvcc", &["model", "storage", "planted"]),
     ("lease", &["model"]),
     ("auth", &["model"]),
     ("membership", &["model"]),
-    ("raft-engine", &["wal"]),
+    ("raft-engine", &["wal", "planted"]),
     (
         "apply",
         &["model", "storage", "mvcc", "lease", "auth", "membership"],
     ),
     // Knows the rows of lease, auth, membership and apply by their format; its tests hold it to them.
     ("backup", &["model", "mvcc", "storage"]),
-    ("watch", &["model", "mvcc"]),
+    ("watch", &["model", "mvcc", "planted"]),
     (
         "node",
         &[
@@ -36,6 +38,7 @@ const OURS: &[(&str, &[&str])] = &[
             "wal",
             "apply",
             "watch",
+            "planted",
         ],
     ),
     ("peer", &["api", "model", "raft-engine"]),
@@ -66,6 +69,22 @@ const OURS: &[(&str, &[&str])] = &[
             "gateway",
         ],
     ),
+    // Drives a whole cluster in one thread, so it has to reach what each member is made of.
+    (
+        "sim",
+        &[
+            "model",
+            "storage",
+            "wal",
+            "mvcc",
+            "auth",
+            "apply",
+            "raft-engine",
+            "watch",
+            "node",
+            "planted",
+        ],
+    ),
     ("tidy", &[]),
     ("cluster-tests", &["client", "model"]),
 ];
@@ -81,6 +100,7 @@ const OTHERS: &[(&str, &[&str])] = &[
             "client",
             "ctl",
             "server",
+            "sim",
             "cluster-tests",
         ],
     ),

@@ -1,0 +1,48 @@
+//! Planted bugs: each is switched on for a range of seeds, until one of them finds it.
+
+use crate::run::{Failure, run_seed};
+use planted::Bug;
+use std::ops::Range;
+
+/// What became of one planted bug.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The bug.
+    pub bug: Bug,
+    /// Seeds that were run with it.
+    pub tried: u64,
+    /// Those that found it.
+    pub found: u64,
+    /// The first that did, and what it found.
+    pub first: Option<Box<Failure>>,
+}
+
+/// Runs the seeds with each bug in turn, or with those of the names given; with `all` goes on after the first find.
+pub fn plant_all(seeds: Range<u64>, only: Option<Bug>, all: bool) -> Vec<Found> {
+    let bugs = Bug::ALL
+        .iter()
+        .copied()
+        .filter(|bug| only.is_none_or(|only| only == *bug));
+    let outcomes = bugs.map(|bug| {
+        let mut outcome = Found {
+            bug,
+            tried: 0,
+            found: 0,
+            first: None,
+        };
+        planted::plant(Some(bug));
+        for seed in seeds.clone() {
+            outcome.tried += 1;
+            if let Err(failure) = run_seed(seed, None, false) {
+                outcome.found += 1;
+                outcome.first.get_or_insert(failure);
+                if !all {
+                    break;
+                }
+            }
+        }
+        planted::plant(None);
+        outcome
+    });
+    outcomes.collect()
+}

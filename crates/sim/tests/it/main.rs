@@ -1,0 +1,5 @@
+//! The simulator's own tests, and the seeds that every change has to pass.
+
+#[cfg(feature = "planted")]
+mod planted;
+mod seeds;

@@ -1,0 +1,23 @@
+//! Bugs that are planted on purpose must be found: a simulator that finds nothing proves nothing.
+
+use planted::Bug;
+use sim::plant_all;
+
+/// Bugs that show only in rare mixtures of faults; `cargo run -p sim --features planted -- --planted` looks longer.
+const RARE: &[Bug] = &[];
+
+#[test]
+fn every_planted_bug_is_found() {
+    let mut missed = Vec::new();
+    for outcome in plant_all(0..200, None, false) {
+        println!(
+            "{:?}: found by seed {:?}",
+            outcome.bug,
+            outcome.first.as_ref().map(|first| first.seed)
+        );
+        if outcome.first.is_none() && !RARE.contains(&outcome.bug) {
+            missed.push(outcome.bug);
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
