@@ -24,6 +24,10 @@ pub struct Cluster {
 pub struct Setup {
     /// Flags for every member.
     pub flags: Vec<String>,
+    /// Flags for one member.
+    pub own_flags: Vec<(usize, String)>,
+    /// URLs for clients and for peers begin with https.
+    pub secure: [bool; 2],
 }
 
 impl Setup {
@@ -33,26 +37,50 @@ impl Setup {
         self
     }
 
+    /// Adds a flag for one member.
+    pub fn own_flag(mut self, member: usize, flag: &str) -> Setup {
+        self.own_flags.push((member, flag.to_owned()));
+        self
+    }
+
+    /// Says where TLS is spoken: with clients, between members. The flags for it are the caller's.
+    pub fn secure(mut self, clients: bool, peers: bool) -> Setup {
+        self.secure = [clients, peers];
+        self
+    }
+
     /// Starts `size` members and waits until all of them serve.
     pub async fn start(self, size: usize) -> Cluster {
+        let cluster = self.launch(size);
+        cluster.wait_ready().await;
+        cluster
+    }
+
+    /// Starts `size` members and waits for nothing.
+    pub fn launch(self, size: usize) -> Cluster {
         let root = TempDir::with_prefix("quorate-").expect("a directory for the cluster");
         let mut members: Vec<Member> = free_ports(size)
             .into_iter()
             .enumerate()
-            .map(|(i, ports)| Member::new(&format!("m{i}"), root.path(), ports))
+            .map(|(i, ports)| {
+                let mut member = Member::new(&format!("m{i}"), root.path(), ports);
+                member.schemes = self.secure.map(|secure| if secure { "https" } else { "http" });
+                member
+            })
             .collect();
         let initial = initial_cluster(&members);
-        for member in &mut members {
-            member.set_args(&initial, "new", &self.flags);
+        for (i, member) in members.iter_mut().enumerate() {
+            let own = self.own_flags.iter().filter(|(owner, _)| *owner == i);
+            let own = own.map(|(_, flag)| flag.clone());
+            let flags: Vec<String> = self.flags.iter().cloned().chain(own).collect();
+            member.set_args(&initial, "new", &flags);
             member.start();
         }
-        let cluster = Cluster {
+        Cluster {
             members,
             extra: self.flags,
             root,
-        };
-        cluster.wait_ready().await;
-        cluster
+        }
     }
 }
 
@@ -137,6 +165,20 @@ impl Cluster {
             found.context("the leader is not among the running members")
         })
         .await
+    }
+
+    /// Puts a member beside the others that they know already under this list, and gives its place. It is not started.
+    pub fn place_member(&mut self, initial_cluster: impl FnOnce(&Member) -> String) -> usize {
+        let mut member = Member::new(
+            &format!("m{}", self.members.len()),
+            self.root.path(),
+            free_ports(1)[0],
+        );
+        member.schemes = self.members[0].schemes;
+        let initial = initial_cluster(&member);
+        member.set_args(&initial, "existing", &self.extra);
+        self.members.push(member);
+        self.members.len() - 1
     }
 
     /// Adds a member that is not started yet, and gives its place. `learner` as the client API has it.

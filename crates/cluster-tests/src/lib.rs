@@ -5,12 +5,14 @@ mod cluster;
 mod history;
 mod http;
 mod member;
+mod pki;
 mod writer;
 
 pub use cluster::{Cluster, Setup};
 pub use history::Watched;
 pub use http::get;
 pub use member::{Member, Outcome, server_binary};
+pub use pki::{Authority, Identity};
 pub use writer::{Acknowledged, Writer};
 
 use std::future::Future;

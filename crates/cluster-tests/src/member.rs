@@ -13,6 +13,8 @@ pub struct Member {
     pub client_port: u16,
     /// Port for peers.
     pub peer_port: u16,
+    /// `http` or `https`, for clients and for peers.
+    pub(crate) schemes: [&'static str; 2],
     dir: PathBuf,
     args: Vec<String>,
     process: Option<Child>,
@@ -56,6 +58,7 @@ impl Member {
             name: name.to_owned(),
             client_port,
             peer_port,
+            schemes: ["http", "http"],
             dir,
             args: Vec::new(),
             process: None,
@@ -65,12 +68,12 @@ impl Member {
 
     /// URL for clients.
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.client_port)
+        format!("{}://127.0.0.1:{}", self.schemes[0], self.client_port)
     }
 
     /// URL for peers.
     pub fn peer_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.peer_port)
+        format!("{}://127.0.0.1:{}", self.schemes[1], self.peer_port)
     }
 
     /// Where its data is.

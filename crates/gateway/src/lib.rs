@@ -17,6 +17,7 @@ mod json;
 mod methods;
 mod metrics;
 mod options;
+mod prompt;
 mod route;
 mod rpc;
 mod serve;
@@ -27,6 +28,7 @@ mod status;
 mod unary;
 
 pub use options::{Options, SnapshotWriter};
+pub use prompt::Prompt;
 pub use serve::{Error, serve};
 pub use socket::{Accept, Listener, Secure, Secured, Socket, Stream, Traffic};
 pub use status::{rejected, status};

@@ -9,6 +9,7 @@ use crate::budget::Budget;
 use crate::core::Core;
 use crate::metrics::{Counters, Metrics};
 use crate::options::Options;
+use crate::prompt::Prompt;
 use crate::route::Connection;
 use crate::shared::{Phase, Shared};
 use crate::socket::{Accepted, ClientCertificate, Handshake, Listener, Socket, Traffic};
@@ -29,6 +30,8 @@ use tokio::task::JoinSet;
 const HANDOVER: usize = 128;
 /// Time for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time that a connection may take to say which protocol it speaks.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Time for the headers of an HTTP/1 request.
 const HTTP1_HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Flow control windows: what a client may send before it is told to go on. Large enough for a network of a gigabit
@@ -257,10 +260,20 @@ impl Thread {
 /// Serves one connection to its end.
 async fn connection(core: Arc<Core>, arrival: Arrival) {
     let _open = arrival.open;
+    let from = arrival.socket.from();
     let (socket, certificate) = match begin(arrival.socket, arrival.handshake).await {
         Ok(begun) => begun,
+        // Port scans and health checks only connect: they would fill the log.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            tracing::debug!("remote-addr" = from, %error, "rejected connection on client endpoint");
+            return;
+        }
         Err(error) => {
-            tracing::warn!(%error, "rejected connection on client endpoint");
+            tracing::warn!(
+                "remote-addr" = from,
+                error = error.to_string(),
+                "rejected connection on client endpoint"
+            );
             return;
         }
     };
@@ -271,7 +284,8 @@ async fn connection(core: Arc<Core>, arrival: Arrival) {
         let connection = Arc::clone(&connection);
         async move { Ok::<_, Infallible>(connection.answer(request).await) }
     });
-    let mut served = pin!(builder.serve_connection(TokioIo::new(Mended::new(socket)), service));
+    let socket = Mended::new(Prompt::new(socket, SILENCE_MAX));
+    let mut served = pin!(builder.serve_connection(TokioIo::new(socket), service));
     tokio::select! {
         // How a connection ended is its client's business.
         _ = served.as_mut() => return,

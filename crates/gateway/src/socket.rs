@@ -1,12 +1,14 @@
 //! Listeners and what they accept.
 
 use crate::caller::CertificateName;
+use rustix::net::RecvFlags;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// What a listener's clients may ask for.
@@ -68,8 +70,7 @@ impl Listener {
         }
     }
 
-    /// Serves plain connections and those that begin with a handshake, as each client likes. Unix sockets are served
-    /// without.
+    /// Serves plain connections and those that begin with a handshake, as each client likes.
     pub fn either(socket: Accept, traffic: Traffic, secure: Arc<dyn Secure>) -> Listener {
         Listener {
             socket,
@@ -110,7 +111,7 @@ pub enum Socket {
 
 /// A socket on its way to another thread's runtime.
 pub(crate) enum Accepted {
-    Tcp(std::net::TcpStream),
+    Tcp(std::net::TcpStream, SocketAddr),
     Unix(std::os::unix::net::UnixStream),
 }
 
@@ -118,10 +119,10 @@ impl Accept {
     pub(crate) async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Accept::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, from) = listener.accept().await?;
                 // Requests and answers are written in one piece; waiting for more only costs time.
                 stream.set_nodelay(true)?;
-                stream.into_std().map(Accepted::Tcp)
+                stream.into_std().map(|stream| Accepted::Tcp(stream, from))
             }
             Accept::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -132,10 +133,18 @@ impl Accept {
 }
 
 impl Accepted {
+    /// Where it came from, for the log.
+    pub fn from(&self) -> String {
+        match self {
+            Accepted::Tcp(_, from) => from.to_string(),
+            Accepted::Unix(_) => "unix".to_owned(),
+        }
+    }
+
     /// Joins the runtime of the current thread.
     pub fn into_socket(self) -> io::Result<Socket> {
         match self {
-            Accepted::Tcp(stream) => TcpStream::from_std(stream).map(Socket::Tcp),
+            Accepted::Tcp(stream, _) => TcpStream::from_std(stream).map(Socket::Tcp),
             Accepted::Unix(stream) => UnixStream::from_std(stream).map(Socket::Unix),
         }
     }
@@ -151,15 +160,15 @@ impl Handshake {
             Handshake::None => return Ok((socket, None)),
             Handshake::Required(secure) => secure,
             Handshake::Optional(secure) => {
-                let mut first = [0];
-                match &socket {
-                    Socket::Tcp(stream)
-                        if stream.peek(&mut first).await? == 1 && first[0] == TLS_HANDSHAKE =>
-                    {
-                        secure
-                    }
-                    _ => return Ok((socket, None)),
+                let first = match &socket {
+                    Socket::Tcp(stream) => first_of_tcp(stream).await?,
+                    Socket::Unix(stream) => first_of_unix(stream).await?,
+                    Socket::Secured(_) => None,
+                };
+                if first != Some(TLS_HANDSHAKE) {
+                    return Ok((socket, None));
                 }
+                secure
             }
         };
         let secured = secure.handshake(socket).await?;
@@ -169,6 +178,21 @@ impl Handshake {
         };
         Ok((Socket::Secured(secured.stream), Some(certificate)))
     }
+}
+
+/// The first byte, once it is there, which is not taken; `None` at the end.
+async fn first_of_tcp(stream: &TcpStream) -> io::Result<Option<u8>> {
+    let mut first = [0];
+    let len = stream.peek(&mut first).await?;
+    Ok((len == 1).then_some(first[0]))
+}
+
+/// As [`first_of_tcp`].
+async fn first_of_unix(stream: &UnixStream) -> io::Result<Option<u8>> {
+    let mut first = [0];
+    let look = || Ok(rustix::net::recv(stream, &mut first, RecvFlags::PEEK)?.1);
+    let len = stream.async_io(Interest::READABLE, look).await?;
+    Ok((len == 1).then_some(first[0]))
 }
 
 /// What a handshake found out.

@@ -61,6 +61,8 @@ struct State {
     /// Not told by the cluster, but by the member itself.
     learned: bool,
     connection: Option<Connection>,
+    /// Why it could not be reached, as last logged.
+    complaint: String,
 }
 
 struct Connection {
@@ -138,6 +140,20 @@ impl Link {
         self.outbox.clear();
     }
 
+    /// Says why the member cannot be reached: loudly if that is news.
+    fn complain(&self, url: &str, reason: &str) {
+        let mut state = self.state.lock();
+        let complaint = format!("{url}: {reason}");
+        if state.complaint == complaint {
+            drop(state);
+            tracing::debug!(peer = %self.id, url, error = reason, "peer is not reachable");
+            return;
+        }
+        state.complaint = complaint;
+        drop(state);
+        tracing::warn!(peer = %self.id, url, error = reason, "peer is not reachable");
+    }
+
     fn target(&self, attempt: usize) -> (Option<String>, u64) {
         let state = self.state.lock();
         let url = attempt
@@ -193,7 +209,7 @@ async fn converse(link: &Arc<Link>, shared: &Shared, url: &str, version: u64) ->
         Ok(Ok(opened)) => opened,
         Ok(Err(Failure::Refused(status))) => return refused(link, shared, url, &status),
         Ok(Err(Failure::Unreachable(reason))) => {
-            tracing::debug!(peer = %link.id, url, reason, "peer is not reachable");
+            link.complain(url, &reason);
             return End::Unreachable;
         }
         Err(_) => {
@@ -202,6 +218,7 @@ async fn converse(link: &Arc<Link>, shared: &Shared, url: &str, version: u64) ->
         }
     };
     tracing::info!(peer = %link.id, url, "peer became active");
+    link.state.lock().complaint.clear();
     let since = Instant::now();
     link.state.lock().connection = Some(Connection { channel, since });
     let end = loop {

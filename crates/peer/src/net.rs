@@ -3,8 +3,9 @@
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, StreamExt};
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 use url::Url;
 
 /// A connection, plain or encrypted.
@@ -15,8 +16,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 /// Any connection.
 pub type BoxIo = Box<dyn Io>;
 
-/// A connection that came in, its handshake (if there is one) still to be done.
-pub type Accepting = BoxFuture<'static, io::Result<BoxIo>>;
+/// A connection that came in.
+pub struct Accepting {
+    /// Where from, for the log; empty where there is nothing to say.
+    pub from: String,
+    /// Its handshake, if there is one.
+    pub ready: BoxFuture<'static, io::Result<BoxIo>>,
+}
 
 /// Makes connections to peer URLs.
 pub trait Connector: Send + Sync + 'static {
@@ -34,7 +40,7 @@ impl Connector for Plain {
         Box::pin(async move {
             match url.scheme() {
                 "http" => {
-                    let stream = connect_tcp(&url).await?;
+                    let stream = connect_tcp(&url, None).await?;
                     Ok(Box::new(stream) as BoxIo)
                 }
                 "unix" => Ok(Box::new(UnixStream::connect(unix_path(&url)).await?) as BoxIo),
@@ -46,8 +52,9 @@ impl Connector for Plain {
     }
 }
 
-/// A TCP connection to the URL's host and port, for connectors. Messages are small and must not wait for each other.
-pub async fn connect_tcp(url: &Url) -> io::Result<TcpStream> {
+/// A TCP connection to the URL's host and port, for connectors; from `local` if that is given. Messages are small and
+/// must not wait for each other.
+pub async fn connect_tcp(url: &Url, local: Option<IpAddr>) -> io::Result<TcpStream> {
     let host = url
         .host_str()
         .unwrap_or_default()
@@ -56,9 +63,32 @@ pub async fn connect_tcp(url: &Url) -> io::Result<TcpStream> {
     let port = url
         .port_or_known_default()
         .ok_or_else(|| io::Error::other(format!("{url} has no port")))?;
-    let stream = TcpStream::connect((host, port)).await?;
+    let stream = match local {
+        None => TcpStream::connect((host, port)).await?,
+        Some(local) => connect_from(local, host, port).await?,
+    };
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+async fn connect_from(local: IpAddr, host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut fault = io::Error::other(format!("{host} has no address of the kind of {local}"));
+    for address in tokio::net::lookup_host((host, port)).await? {
+        if address.is_ipv4() != local.is_ipv4() {
+            continue;
+        }
+        let socket = if local.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.bind(SocketAddr::new(local, 0))?;
+        match socket.connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => fault = error,
+        }
+    }
+    Err(fault)
 }
 
 /// etcd writes `unix://name:port`, which is the file `name:port` in the working directory.
@@ -74,9 +104,12 @@ pub fn unix_path(url: &Url) -> String {
 /// Unencrypted connections that come in.
 pub fn accept_tcp(listener: TcpListener) -> BoxStream<'static, io::Result<Accepting>> {
     futures::stream::unfold(listener, |listener| async move {
-        let accepted = listener.accept().await.map(|(stream, _)| {
+        let accepted = listener.accept().await.map(|(stream, from)| {
             let ready = stream.set_nodelay(true).map(|()| Box::new(stream) as BoxIo);
-            Box::pin(std::future::ready(ready)) as Accepting
+            Accepting {
+                from: from.to_string(),
+                ready: Box::pin(std::future::ready(ready)),
+            }
         });
         Some((accepted, listener))
     })

@@ -12,11 +12,13 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use model::ClusterId;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tonic::body::Body;
 use tower::Service as _;
 
@@ -45,19 +47,58 @@ pub(crate) async fn run(
         requests,
     };
     let mut connections = JoinSet::new();
+    let mut strangers = Strangers::default();
     while let Some(accepted) = incoming.next().await {
         while connections.try_join_next().is_some() {}
         match accepted {
-            Ok(accepting) if connections.len() < CONNECTIONS_MAX => {
-                connections.spawn(serve(accepting, router.clone()));
+            Ok(accepting) => {
+                if connections.len() >= CONNECTIONS_MAX && !strangers.cut_oldest() {
+                    tracing::warn!(limit = CONNECTIONS_MAX, "too many connections on peer endpoint");
+                    continue;
+                }
+                let known = Arc::new(AtomicBool::new(false));
+                let task = connections.spawn(serve(accepting, router.clone(), known.clone()));
+                strangers.add(task, known);
             }
-            Ok(_) => tracing::warn!(limit = CONNECTIONS_MAX, "too many connections on peer endpoint"),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections on peer endpoint");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+}
+
+/// Connections whose handshake is not done yet, oldest first. When there are too many connections one of these gives
+/// way: whoever only connects must not keep members out.
+#[derive(Default)]
+struct Strangers(VecDeque<(AbortHandle, Arc<AtomicBool>)>);
+
+impl Strangers {
+    fn add(&mut self, task: AbortHandle, known: Arc<AtomicBool>) {
+        while self.0.front().is_some_and(is_settled) {
+            self.0.pop_front();
+        }
+        self.0.push_back((task, known));
+        // What stands behind a slow one is swept once there is more of it than there can be strangers.
+        if self.0.len() > 2 * CONNECTIONS_MAX {
+            self.0.retain(|stranger| !is_settled(stranger));
+        }
+    }
+
+    /// Whether there was one.
+    fn cut_oldest(&mut self) -> bool {
+        while let Some(stranger) = self.0.pop_front() {
+            if !is_settled(&stranger) {
+                stranger.0.abort();
+                return true;
+            }
+        }
+        false
+    }
+}
+
+fn is_settled((task, known): &(AbortHandle, Arc<AtomicBool>)) -> bool {
+    task.is_finished() || known.load(Ordering::Relaxed)
 }
 
 #[derive(Clone)]
@@ -84,17 +125,24 @@ impl Router {
     }
 }
 
-async fn serve(accepting: Accepting, router: Router) {
-    let io: BoxIo = match tokio::time::timeout(HANDSHAKE_TIMEOUT, accepting).await {
-        Ok(Ok(io)) => io,
-        Ok(Err(error)) => return tracing::warn!(%error, "rejected connection on peer endpoint"),
-        Err(_) => {
+async fn serve(accepting: Accepting, router: Router, known: Arc<AtomicBool>) {
+    let Accepting { from, ready } = accepting;
+    let ready = tokio::time::timeout(HANDSHAKE_TIMEOUT, ready).await;
+    let io: BoxIo = match ready.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(io) => io,
+        // Port scans and health checks only connect: they would fill the log.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return tracing::debug!("remote-addr" = from, %error, "rejected connection on peer endpoint");
+        }
+        Err(error) => {
             return tracing::warn!(
-                error = "handshake timed out",
+                "remote-addr" = from,
+                error = error.to_string(),
                 "rejected connection on peer endpoint"
             );
         }
     };
+    known.store(true, Ordering::Relaxed);
     let service = hyper::service::service_fn(move |request| {
         let router = router.clone();
         async move { Ok::<_, Infallible>(router.route(request).await) }

@@ -118,6 +118,14 @@ impl Address {
         self.text.split_once("://").map_or("", |(_, path)| path)
     }
 
+    /// What is bound, whichever scheme is spoken there.
+    pub fn place(&self) -> String {
+        match self.is_unix() {
+            true => self.unix_path().to_owned(),
+            false => self.socket(),
+        }
+    }
+
     /// What to bind a TCP socket to.
     pub fn socket(&self) -> String {
         match self.host.as_str() {

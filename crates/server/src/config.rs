@@ -3,6 +3,7 @@
 use crate::address::{Address, texts};
 use crate::feature::Features;
 use crate::flag::{FLAGS, Support};
+use crate::security::Security;
 use crate::settings::{Settings, SettingsError};
 use crate::value;
 use std::path::PathBuf;
@@ -87,6 +88,10 @@ pub struct Config {
     pub json_gateway: bool,
     /// Origins that browsers may call from.
     pub cors: Vec<String>,
+    /// Hosts that unencrypted HTTP requests may name.
+    pub hosts: Vec<String>,
+    /// TLS.
+    pub security: Security,
     /// Let several processes bind one port.
     pub reuse_port: bool,
     /// Leave out fsync: for tests only, a crash may lose everything.
@@ -246,6 +251,8 @@ impl Config {
             extensive_metrics: settings.get("metrics") == "extensive",
             json_gateway: flag("enable-grpc-gateway"),
             cors: value::list(settings.get("cors")),
+            hosts: value::list(settings.get("host-whitelist")),
+            security: Security::new(settings)?,
             reuse_port: flag("socket-reuse-port"),
             unsafe_no_fsync: flag("unsafe-no-fsync"),
             force_new_cluster: flag("force-new-cluster"),
@@ -259,11 +266,7 @@ impl Config {
                 memory_bytes: number("storage-memory-bytes"),
             },
             rpc_threads: number("rpc-threads") as usize,
-            log: crate::logging::Options::new(
-                settings.get("log-level"),
-                settings.get("log-format"),
-                value::list(settings.get("log-outputs")),
-            )?,
+            log: log(settings)?,
             warnings,
             name,
         };
@@ -281,12 +284,8 @@ impl Config {
         ];
         for address in bound.into_iter().flatten() {
             address.check_bindable()?;
-            if address.scheme.is_tls() {
-                return wrong(format!(
-                    "{address}: TLS is not available in this version of Quorate, use http"
-                ));
-            }
         }
+        self.check_certificates()?;
         for (name, list) in [
             ("listen-peer-urls", &self.listen_peer),
             ("listen-client-urls", &self.listen_client),
@@ -306,11 +305,11 @@ impl Config {
                 ));
             }
         }
-        if let Some(url) = self
-            .listen_client
-            .iter()
-            .find(|url| self.listen_client_http.contains(url))
-        {
+        if let Some(url) = self.listen_client.iter().find(|url| {
+            self.listen_client_http
+                .iter()
+                .any(|http| http.place() == url.place())
+        }) {
             return wrong(format!(
                 "cannot bind both --listen-client-urls and --listen-client-http-urls on the same url {url}"
             ));
@@ -352,6 +351,34 @@ impl Config {
         Ok(())
     }
 
+    /// Listeners with TLS need a certificate to show.
+    fn check_certificates(&self) -> Result<(), SettingsError> {
+        let first = |addresses: &[Address]| addresses.iter().find(|url| url.scheme.is_tls()).cloned();
+        if !self.security.client.has_certificate() {
+            let client = first(&self.listen_client).or_else(|| first(&self.listen_client_http));
+            if let Some(url) = client {
+                return Err(SettingsError(format!(
+                    "TLS key/cert (--cert-file, --key-file) must be provided for client url {url} with HTTPS scheme"
+                )));
+            }
+            if first(&self.listen_metrics).is_some() {
+                return Err(SettingsError(
+                    "client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url"
+                        .to_owned(),
+                ));
+            }
+        }
+        if !self.security.peer.has_certificate()
+            && let Some(url) = first(&self.listen_peer)
+        {
+            return Err(SettingsError(format!(
+                "cannot listen on TLS for {url}: KeyFile and CertFile are not presented \
+                 (--peer-cert-file, --peer-key-file)"
+            )));
+        }
+        Ok(())
+    }
+
     fn with_warnings(mut self, settings: &Settings) -> Config {
         if settings.is_set("max-snapshots") {
             self.warnings
@@ -383,6 +410,20 @@ impl Config {
             }
         }
         self
+    }
+}
+
+fn log(settings: &Settings) -> Result<crate::logging::Options, SettingsError> {
+    let options = crate::logging::Options::new(
+        settings.get("log-level"),
+        settings.get("log-format"),
+        value::list(settings.get("log-outputs")),
+    )?;
+    match settings.get("enable-log-rotation") {
+        rotated if value::boolean(rotated) == Some(true) => {
+            options.rotated(settings.get("log-rotation-config-json"))
+        }
+        _ => Ok(options),
     }
 }
 
@@ -474,7 +515,18 @@ mod tests {
         assert!(
             message("--listen-peer-urls http://example.com:1").contains("expected IP in URL for binding")
         );
-        assert!(message("--cert-file x").contains("--cert-file is known from etcd but not available"));
+        let missing = FLAGS
+            .iter()
+            .find(|flag| flag.support == Support::Missing && flag.kind == crate::flag::Kind::Text);
+        if let Some(flag) = missing {
+            let line = format!("--{} x", flag.name);
+            assert!(
+                config(&line)
+                    .unwrap_err()
+                    .0
+                    .contains("known from etcd but not available")
+            );
+        }
         assert!(message("--auto-compaction-retention x").contains("error parsing CompactionRetention"));
         assert!(message("--feature-gates NoSuch=true").contains("unrecognized feature gate: NoSuch"));
     }

@@ -96,8 +96,6 @@ macro_rules! flags {
 
 use Kind::{Bool, Duration, List, Signed, Text, Unsigned, Word};
 
-const TLS_VERSIONS: Kind = Word(&["", "TLS1.2", "TLS1.3"]);
-
 flags! {
     // Member and storage.
     "name" Text, "default" => Full;
@@ -161,34 +159,35 @@ flags! {
     "max-learners" Unsigned, "1" => Full;
 
     // Security of client connections.
-    "cert-file" Text, "" at "client-transport-security.cert-file" => Missing;
-    "key-file" Text, "" at "client-transport-security.key-file" => Missing;
-    "client-cert-file" Text, "" at "client-transport-security.client-cert-file" => Missing;
-    "client-key-file" Text, "" at "client-transport-security.client-key-file" => Missing;
-    "client-cert-auth" Bool, "false" at "client-transport-security.client-cert-auth" => Missing;
-    "client-crl-file" Text, "" at "" => Missing;
-    "client-cert-allowed-hostname" List, "" at "client-transport-security.allowed-hostname" => Missing;
-    "trusted-ca-file" Text, "" at "client-transport-security.trusted-ca-file" => Missing;
-    "auto-tls" Bool, "false" at "client-transport-security.auto-tls" => Missing;
+    "cert-file" Text, "" at "client-transport-security.cert-file" => Full;
+    "key-file" Text, "" at "client-transport-security.key-file" => Full;
+    "client-cert-file" Text, "" at "client-transport-security.client-cert-file" => Full;
+    "client-key-file" Text, "" at "client-transport-security.client-key-file" => Full;
+    "client-cert-auth" Bool, "false" at "client-transport-security.client-cert-auth" => Full;
+    "client-crl-file" Text, "" at "client-transport-security.crl-file" => Full;
+    "client-cert-allowed-hostname" List, "" at "client-transport-security.allowed-hostname" => Full;
+    "client-cert-allowed-cn" List, "" at "client-transport-security.allowed-cn" => Full;
+    "trusted-ca-file" Text, "" at "client-transport-security.trusted-ca-file" => Full;
+    "auto-tls" Bool, "false" at "client-transport-security.auto-tls" => Full;
 
     // Security of peer connections.
-    "peer-cert-file" Text, "" at "peer-transport-security.cert-file" => Missing;
-    "peer-key-file" Text, "" at "peer-transport-security.key-file" => Missing;
-    "peer-client-cert-file" Text, "" at "peer-transport-security.client-cert-file" => Missing;
-    "peer-client-key-file" Text, "" at "peer-transport-security.client-key-file" => Missing;
-    "peer-client-cert-auth" Bool, "false" at "peer-transport-security.client-cert-auth" => Missing;
-    "peer-trusted-ca-file" Text, "" at "peer-transport-security.trusted-ca-file" => Missing;
-    "peer-auto-tls" Bool, "false" at "peer-transport-security.auto-tls" => Missing;
-    "peer-crl-file" Text, "" at "" => Missing;
-    "peer-cert-allowed-cn" List, "" at "peer-transport-security.allowed-cn" => Missing;
-    "peer-cert-allowed-hostname" List, "" at "peer-transport-security.allowed-hostname" => Missing;
-    "peer-skip-client-san-verification" Bool, "false" at "peer-transport-security.skip-client-san-verification" => Missing;
-    "self-signed-cert-validity" Unsigned, "1" => NoEffect;
-    "cipher-suites" List, "" => Missing;
-    "tls-min-version" TLS_VERSIONS, "TLS1.2" => NoEffect;
-    "tls-max-version" TLS_VERSIONS, "" => Missing;
+    "peer-cert-file" Text, "" at "peer-transport-security.cert-file" => Full;
+    "peer-key-file" Text, "" at "peer-transport-security.key-file" => Full;
+    "peer-client-cert-file" Text, "" at "peer-transport-security.client-cert-file" => Full;
+    "peer-client-key-file" Text, "" at "peer-transport-security.client-key-file" => Full;
+    "peer-client-cert-auth" Bool, "false" at "peer-transport-security.client-cert-auth" => Full;
+    "peer-trusted-ca-file" Text, "" at "peer-transport-security.trusted-ca-file" => Full;
+    "peer-auto-tls" Bool, "false" at "peer-transport-security.auto-tls" => Full;
+    "peer-crl-file" Text, "" at "peer-transport-security.crl-file" => Full;
+    "peer-cert-allowed-cn" List, "" at "peer-transport-security.allowed-cn" => Full;
+    "peer-cert-allowed-hostname" List, "" at "peer-transport-security.allowed-hostname" => Full;
+    "peer-skip-client-san-verification" Bool, "false" at "peer-transport-security.skip-client-san-verification" => Full;
+    "self-signed-cert-validity" Unsigned, "1" => Full;
+    "cipher-suites" List, "" => Full;
+    "tls-min-version" Text, "TLS1.2" => Full;
+    "tls-max-version" Text, "" => Full;
     "cors" List, "*" => Full;
-    "host-whitelist" List, "*" => Missing;
+    "host-whitelist" List, "*" => Full;
 
     // Authentication.
     "auth-token" Text, "simple" => Full;
@@ -200,8 +199,8 @@ flags! {
     "log-outputs" List, "default" => Full;
     "log-level" Word(&["debug", "info", "warn", "error", "dpanic", "panic", "fatal"]), "info" => Full;
     "log-format" Word(&["json", "console"]), "json" => Full;
-    "enable-log-rotation" Bool, "false" => Missing;
-    "log-rotation-config-json" Text, r#"{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}"# => Missing;
+    "enable-log-rotation" Bool, "false" => Full;
+    "log-rotation-config-json" Text, r#"{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}"# => Full;
     "warning-apply-duration" Duration, "100ms" => Full;
     "warning-unary-request-duration" Duration, "300ms" => Full;
 

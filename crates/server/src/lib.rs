@@ -12,10 +12,14 @@ pub mod value;
 
 pub mod address;
 pub mod listen;
+mod listeners;
+mod secure;
+pub mod security;
 
 mod bootstrap;
 mod identity;
 mod link;
 pub mod logging;
+pub mod rotation;
 pub mod signal;
 mod store;

@@ -1,5 +1,6 @@
 //! Logs in the shape of etcd's: one JSON object a line with level, ts, caller, msg, then the fields.
 
+use crate::rotation::{Rotating, Rotation};
 use crate::settings::SettingsError;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -20,6 +21,8 @@ pub struct Options {
     pub json: bool,
     /// Where lines go; several places get the same lines.
     pub outputs: Vec<Output>,
+    /// When a file among them is put aside, if ever.
+    pub rotation: Option<Rotation>,
 }
 
 /// A place for lines.
@@ -60,13 +63,35 @@ impl Options {
             level,
             json: format == "json",
             outputs,
+            rotation: None,
         })
+    }
+
+    /// With `--enable-log-rotation`, which is for one file.
+    pub fn rotated(mut self, json: &str) -> Result<Options, SettingsError> {
+        let files = self
+            .outputs
+            .iter()
+            .filter(|output| matches!(output, Output::File(_)));
+        let files = files.count();
+        if files > 1 || (files == 0 && self.outputs.len() == 1) {
+            return Err(SettingsError(
+                "--log-outputs requires a single file path when --log-rotate-config-json is defined"
+                    .to_owned(),
+            ));
+        }
+        self.rotation = Some(Rotation::parse(json)?);
+        Ok(self)
     }
 }
 
 /// Sends every log event of the process where the options say. Call once.
 pub fn init(options: &Options) -> Result<(), SettingsError> {
-    let sinks = options.outputs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let sinks = options
+        .outputs
+        .iter()
+        .map(|output| open(output, options.rotation.as_ref()));
+    let sinks = sinks.collect::<Result<Vec<_>, _>>()?;
     let layer = Lines {
         json: options.json,
         sinks: Mutex::new(sinks),
@@ -76,16 +101,22 @@ pub fn init(options: &Options) -> Result<(), SettingsError> {
         .map_err(|error| SettingsError(format!("cannot set up logging: {error}")))
 }
 
-fn open(output: &Output) -> Result<Box<dyn Write + Send>, SettingsError> {
-    Ok(match output {
-        Output::Stderr => Box::new(std::io::stderr()),
-        Output::Stdout => Box::new(std::io::stdout()),
-        Output::File(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(path);
-            Box::new(
-                file.map_err(|error| SettingsError(format!("cannot open log output {path:?}: {error}")))?,
-            )
-        }
+fn open(output: &Output, rotation: Option<&Rotation>) -> Result<Box<dyn Write + Send>, SettingsError> {
+    let path = match output {
+        Output::Stderr => return Ok(Box::new(std::io::stderr())),
+        Output::Stdout => return Ok(Box::new(std::io::stdout())),
+        Output::File(path) => path,
+    };
+    let unusable = |error| SettingsError(format!("cannot open log output {path:?}: {error}"));
+    Ok(match rotation {
+        Some(rotation) => Box::new(Rotating::open(path, rotation.clone()).map_err(unusable)?),
+        None => Box::new(
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)
+                .map_err(unusable)?,
+        ),
     })
 }
 

@@ -1,18 +1,17 @@
 //! A member from its first socket to its last: listeners, then raft, then clients, and back in the other order.
 
-use crate::address::{Address, texts};
+use crate::address::texts;
 use crate::bootstrap;
 use crate::command_line::{ETCD_VERSION, VERSION};
 use crate::config::{AutoCompaction, Config};
 use crate::link::{Inward, Outward};
-use crate::listen::{self, bind};
+use crate::listeners::Listeners;
 use crate::signal::{self, Signals};
 use crate::store;
 use anyhow::Context;
 use futures::StreamExt;
-use futures::stream::BoxStream;
-use gateway::{Accept, Listener, SnapshotWriter, Traffic};
-use peer::{Accepting, BoxIo, Identity, Peers, Plain};
+use gateway::SnapshotWriter;
+use peer::{Identity, Peers};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -39,10 +38,10 @@ pub fn run(config: Config) -> anyhow::Result<Option<i32>> {
 
 async fn serve(config: Config) -> anyhow::Result<Option<i32>> {
     log_start(&config);
-    let listeners = Listeners::bind(&config)?;
     create_data_dir(&config)?;
+    let listeners = Listeners::open(&config)?;
     let open_store = store::opener(config.storage)?;
-    let connector = Arc::new(Plain);
+    let connector = listeners.dialler;
     let start = bootstrap::find(&config, connector.as_ref())
         .await
         .context("bootstrap failed")?;
@@ -73,7 +72,7 @@ async fn serve(config: Config) -> anyhow::Result<Option<i32>> {
     inward.attach(node.clone());
 
     let (stop_peers, peers_stopped) = tokio::sync::oneshot::channel::<()>();
-    let incoming = futures::stream::select_all(listeners.peers.into_iter().map(incoming)).boxed();
+    let incoming = futures::stream::select_all(listeners.peers).boxed();
     let (serving_peers, answering) = (peers.clone(), inward.clone());
     let peer_server = tokio::spawn(async move {
         let stop = async move {
@@ -133,54 +132,6 @@ async fn serve(config: Config) -> anyhow::Result<Option<i32>> {
     let _ = tokio::time::timeout(RUNTIME_STOP, peer_server).await;
     info!(name = config.name, "closed etcd server");
     ended
-}
-
-/// Sockets that are bound before anything else: a port in use must not cost a half-started member.
-struct Listeners {
-    peers: Vec<Accept>,
-    clients: Vec<Listener>,
-}
-
-impl Listeners {
-    fn bind(config: &Config) -> anyhow::Result<Listeners> {
-        let options = listen::Options {
-            reuse_port: config.reuse_port,
-        };
-        let bind_all = |addresses: &[Address], traffic: Traffic| -> anyhow::Result<Vec<Listener>> {
-            addresses
-                .iter()
-                .map(|address| Ok(Listener::plain(bind(address, options)?, traffic)))
-                .collect()
-        };
-        let grpc = if config.listen_client_http.is_empty() {
-            Traffic::All
-        } else {
-            Traffic::Grpc
-        };
-        let mut clients = bind_all(&config.listen_client, grpc)?;
-        clients.extend(bind_all(&config.listen_client_http, Traffic::Http)?);
-        clients.extend(bind_all(&config.listen_metrics, Traffic::Metrics)?);
-        let peers = config
-            .listen_peer
-            .iter()
-            .map(|address| bind(address, options))
-            .collect::<Result<_, _>>()?;
-        Ok(Listeners { peers, clients })
-    }
-}
-
-fn incoming(accept: Accept) -> BoxStream<'static, io::Result<Accepting>> {
-    match accept {
-        Accept::Tcp(listener) => peer::accept_tcp(listener),
-        Accept::Unix(listener) => futures::stream::unfold(listener, |listener| async move {
-            let accepted = listener.accept().await.map(|(stream, _)| {
-                let ready: io::Result<BoxIo> = Ok(Box::new(stream));
-                Box::pin(std::future::ready(ready)) as Accepting
-            });
-            Some((accepted, listener))
-        })
-        .boxed(),
-    }
 }
 
 fn log_removal() {
@@ -270,13 +221,17 @@ fn gateway_options(config: &Config) -> gateway::Options {
         request_bytes_max: config.request_bytes_max,
         txn_ops_max: config.txn_ops_max,
         concurrent_streams_max: config.concurrent_streams_max,
-        keepalive_interval: Some(config.keepalive_interval).filter(|interval| !interval.is_zero()),
+        // Either one at zero switches pings off.
+        keepalive_interval: Some(config.keepalive_interval)
+            .filter(|interval| !interval.is_zero() && !config.keepalive_timeout.is_zero()),
         keepalive_timeout: config.keepalive_timeout,
         drain_timeout: Duration::from_secs(5) + 2 * config.election_timeout,
         slow_call: config.warn_request,
         call_histograms: config.extensive_metrics,
         json: config.json_gateway,
         cors: config.cors.clone(),
+        hosts: config.hosts.clone(),
+        certificate_users: config.security.client.has_users(),
         not_serving_on_defragment: config.features.is_open("StopGRPCServiceOnDefrag"),
         snapshot_writer: Some(snapshot_writer(config.data_dir.clone())),
         version: ETCD_VERSION.to_owned(),
@@ -327,10 +282,15 @@ fn log_listeners(config: &Config) {
     for (address, traffic) in
         listeners.chain(config.listen_client_http.iter().map(|address| (address, "http")))
     {
-        info!(
-            traffic,
-            address = address.to_string(),
-            "serving client traffic insecurely; this is strongly discouraged!"
-        );
+        let address_text = address.to_string();
+        if address.scheme.is_tls() {
+            info!(traffic, address = address_text, "serving client traffic securely");
+        } else {
+            info!(
+                traffic,
+                address = address_text,
+                "serving client traffic insecurely; this is strongly discouraged!"
+            );
+        }
     }
 }

@@ -8,3 +8,4 @@ mod http;
 mod lagging;
 mod languages;
 mod locks;
+mod tls;

@@ -24,7 +24,10 @@ struct Pipe {
 impl Connector for Pipe {
     fn connect(&self, _: Url) -> BoxFuture<'static, io::Result<BoxIo>> {
         let (here, there) = tokio::io::duplex(1 << 20);
-        let accepted = async { Ok(Box::new(there) as BoxIo) }.boxed();
+        let accepted = Accepting {
+            from: String::new(),
+            ready: async { Ok(Box::new(there) as BoxIo) }.boxed(),
+        };
         let sent = self
             .other
             .send(Ok(accepted))

@@ -6,6 +6,7 @@ use std::process::Command;
 /// What each crate may use of ours, in its library; tests may use more.
 const OURS: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("tls", &[]),
     ("api", &["model"]),
     // Behind the feature of the same name only.
     ("planted", &[]),
@@ -67,6 +68,7 @@ const OURS: &[(&str, &[&str])] = &[
             "node",
             "peer",
             "gateway",
+            "tls",
         ],
     ),
     // Drives a whole cluster in one thread, so it has to reach what each member is made of.
