@@ -1,6 +1,6 @@
 //! Sending one request: choice of endpoint, token, deadline, retries.
 
-use crate::connection::channel;
+use crate::connection::{Refusal, channel};
 use crate::{Error, Options, Result};
 use api::etcdserverpb::auth_client::AuthClient;
 use model::Rejection;
@@ -25,6 +25,7 @@ pub struct Client {
 struct Shared {
     options: Options,
     channels: Vec<Channel>,
+    refusals: Vec<Refusal>,
     /// Number of the endpoint that last answered.
     current: AtomicUsize,
     token: RwLock<Option<MetadataValue<Ascii>>>,
@@ -52,7 +53,7 @@ impl Client {
                 reason: "no endpoint given".into(),
             });
         }
-        let channels = options
+        let (channels, refusals) = options
             .endpoints
             .iter()
             .map(|endpoint| channel(endpoint.trim(), &options))
@@ -66,6 +67,7 @@ impl Client {
             shared: Arc::new(Shared {
                 options,
                 channels,
+                refusals,
                 current: AtomicUsize::new(0),
                 token: RwLock::new(token),
             }),
@@ -151,6 +153,15 @@ impl Client {
                 Err(failed) => failed,
             };
             attempts += 1;
+            // Refused by the handshake: another server may believe our certificate, this one will not.
+            if let Some(message) = self.shared.refusals[number].take() {
+                if attempts >= self.shared.channels.len() {
+                    let code = Code::Unavailable;
+                    return Err(Error::Refused { code, message });
+                }
+                self.leave(number);
+                continue;
+            }
             if !renewed && self.renews(status.message()) {
                 renewed = true;
                 self.authenticate().await?;

@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -16,8 +16,29 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::Channel;
 
+/// Why a server refused the last connection, taken by whoever reports the failure. With TLS 1.3 a server judges its
+/// client when the handshake is over for the client: its alert comes where the answer was expected, and the transport
+/// only says that the connection was closed.
+#[derive(Clone, Default)]
+pub(crate) struct Refusal(Arc<Mutex<Option<String>>>);
+
+impl Refusal {
+    pub(crate) fn take(&self) -> Option<String> {
+        self.0.lock().ok()?.take()
+    }
+
+    fn note(&self, error: &io::Error) {
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+        if let (Some(alert @ rustls::Error::AlertReceived(_)), Ok(mut refusal)) = (cause, self.0.lock()) {
+            *refusal = Some(format!(
+                "connection error: desc = \"transport: authentication handshake failed: {alert}\""
+            ));
+        }
+    }
+}
+
 /// Connects when first used, and again after a failure.
-pub(crate) fn channel(endpoint: &str, options: &Options) -> Result<Channel> {
+pub(crate) fn channel(endpoint: &str, options: &Options) -> Result<(Channel, Refusal)> {
     let parsed = Endpoint::parse(endpoint)?;
     let invalid = |reason: String| Error::Endpoint {
         endpoint: endpoint.to_owned(),
@@ -55,13 +76,17 @@ pub(crate) fn channel(endpoint: &str, options: &Options) -> Result<Channel> {
             .keep_alive_timeout(timeout);
     }
     let address = parsed.address;
-    let connector = tower::service_fn(move |_: Uri| connect(address.clone(), encryption.clone()));
-    Ok(target.connect_with_connector_lazy(connector))
+    let refusal = Refusal::default();
+    let noted = refusal.clone();
+    let connector =
+        tower::service_fn(move |_: Uri| connect(address.clone(), encryption.clone(), noted.clone()));
+    Ok((target.connect_with_connector_lazy(connector), refusal))
 }
 
 async fn connect(
     address: Address,
     encryption: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    refusal: Refusal,
 ) -> io::Result<TokioIo<Socket>> {
     let plain = match address {
         Address::Tcp(address) => {
@@ -73,7 +98,14 @@ async fn connect(
     };
     let socket = match encryption {
         None => Socket::Plain(plain),
-        Some((config, name)) => Socket::Tls(Box::new(TlsConnector::from(config).connect(name, plain).await?)),
+        Some((config, name)) => {
+            let connecting = TlsConnector::from(config).connect(name, plain);
+            let stream = connecting.await.inspect_err(|error| refusal.note(error))?;
+            Socket::Tls(Noted {
+                stream: Box::new(stream),
+                refusal,
+            })
+        }
     };
     Ok(TokioIo::new(socket))
 }
@@ -85,7 +117,38 @@ enum Plain {
 
 enum Socket {
     Plain(Plain),
-    Tls(Box<TlsStream<Plain>>),
+    Tls(Noted),
+}
+
+/// A connection whose refusal is noted.
+struct Noted {
+    stream: Box<TlsStream<Plain>>,
+    refusal: Refusal,
+}
+
+impl AsyncRead for Noted {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if let Poll::Ready(Err(error)) = &read {
+            this.refusal.note(error);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Noted {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
 }
 
 macro_rules! forward {

@@ -10,6 +10,10 @@ use model::{ClusterId, MemberId};
 use node::Bootstrap;
 use peer::{Connector, members_of, version_of};
 use std::net::ToSocketAddrs;
+use std::time::Duration;
+
+/// etcd's limit for asking whether a member is known already.
+const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Identity, and what the node is to do where its data directory is empty.
 pub struct Start {
@@ -77,8 +81,12 @@ async fn refuse_second_bootstrap(
     others: &[String],
     connector: &dyn Connector,
 ) -> anyhow::Result<()> {
-    for url in others {
-        let Ok(running) = members_of(connector, url).await else {
+    // All at once, and not for long: members that are founding the cluster with this one listen, but do not answer yet.
+    let asked = others
+        .iter()
+        .map(|url| tokio::time::timeout(BOOTSTRAP_TIMEOUT, members_of(connector, url)));
+    for running in futures::future::join_all(asked).await {
+        let Ok(Ok(running)) = running else {
             continue;
         };
         let known = running.members.iter().find(|member| member.id == own.id.0);

@@ -132,25 +132,30 @@ pub struct Dialler {
 
 impl Connector for Dialler {
     fn connect(&self, url: Url) -> BoxFuture<'static, io::Result<BoxIo>> {
-        let (local, connector) = (self.local, TlsConnector::from(self.tls.config()));
+        let local = self.local;
+        let config = url.scheme().ends_with('s').then(|| self.tls.config());
         Box::pin(async move {
-            match url.scheme() {
-                "http" => Ok(Box::new(peer::connect_tcp(&url, local).await?) as BoxIo),
-                "unix" => Ok(Box::new(UnixStream::connect(peer::unix_path(&url)).await?) as BoxIo),
-                "https" => {
+            let connector = config
+                .transpose()
+                .map_err(io::Error::other)?
+                .map(TlsConnector::from);
+            match (url.scheme(), connector) {
+                ("http", _) => Ok(Box::new(peer::connect_tcp(&url, local).await?) as BoxIo),
+                ("unix", _) => Ok(Box::new(UnixStream::connect(peer::unix_path(&url)).await?) as BoxIo),
+                ("https", Some(connector)) => {
                     let host = url.host_str().unwrap_or_default();
                     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
                     let name = ServerName::try_from(host).map_err(io::Error::other)?;
                     let stream = peer::connect_tcp(&url, local).await?;
                     secured(connector, name, stream).await
                 }
-                "unixs" => {
+                ("unixs", Some(connector)) => {
                     let host = url.host_str().unwrap_or_default().to_owned();
                     let name = ServerName::try_from(host).map_err(io::Error::other)?;
                     let stream = UnixStream::connect(peer::unix_path(&url)).await?;
                     secured(connector, name, stream).await
                 }
-                scheme => Err(io::Error::other(format!("cannot connect by {scheme}"))),
+                (scheme, _) => Err(io::Error::other(format!("cannot connect by {scheme}"))),
             }
         })
     }

@@ -7,14 +7,16 @@ use crate::{Error, Options, files};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::sign::SingleCertAndKey;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 /// What a dialler does with connections that it makes.
 #[derive(Debug)]
 pub struct Client {
     options: Options,
     revoked: Option<Arc<Revoked>>,
-    config: Cached<ClientConfig>,
+    watched: Vec<PathBuf>,
+    config: OnceLock<Cached<ClientConfig>>,
 }
 
 impl Client {
@@ -33,24 +35,40 @@ impl Client {
             Some(path) => Some(Arc::new(Revoked::open(path)?)),
             None => None,
         };
-        let config = Cached::new(watched, || build(&options, revoked.clone()))?;
-        Ok(Client {
+        let client = Client {
             options,
             revoked,
-            config,
-        })
+            watched,
+            config: OnceLock::new(),
+        };
+        // Without files nothing can be wrong, and the system's authorities, of which there are many, may never be needed.
+        if !client.watched.is_empty() {
+            client.cached()?;
+        }
+        Ok(client)
     }
 
     /// For the next connection, as the files say now, or as they last said while they cannot be used.
-    pub fn config(&self) -> Arc<ClientConfig> {
-        let current = self.config.current(|| build(&self.options, self.revoked.clone()));
-        current.unwrap_or_else(|error| {
+    pub fn config(&self) -> Result<Arc<ClientConfig>, Error> {
+        let cached = self.cached()?;
+        let current = cached.current(|| build(&self.options, self.revoked.clone()));
+        Ok(current.unwrap_or_else(|error| {
             tracing::warn!(
                 error = error.to_string(),
                 "failed to load new certificate files; going on with those of before"
             );
-            self.config.last()
-        })
+            cached.last()
+        }))
+    }
+
+    fn cached(&self) -> Result<&Cached<ClientConfig>, Error> {
+        if let Some(cached) = self.config.get() {
+            return Ok(cached);
+        }
+        let made = Cached::new(self.watched.clone(), || {
+            build(&self.options, self.revoked.clone())
+        })?;
+        Ok(self.config.get_or_init(|| made))
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Outcome {
 pub fn handshake(server: &Server, client: &Client, host: &str) -> Outcome {
     let mut server = ServerConnection::new(server.config()).unwrap();
     let name = ServerName::try_from(host.to_owned()).unwrap();
-    let mut client = ClientConnection::new(client.config(), name).unwrap();
+    let mut client = ClientConnection::new(client.config().unwrap(), name).unwrap();
     let mut outcome = Outcome::default();
     let words = |error| Some(tls::explain(io::Error::other::<rustls::Error>(error)).to_string());
     for _ in 0..8 {
