@@ -194,6 +194,16 @@ impl Core {
         self.engine()?.propose(entries).map_err(refused)
     }
 
+    /// As [`Core::propose_unattended`], but as leader of `term` or not at all.
+    pub fn propose_as_leader(
+        &self,
+        term: u64,
+        commands: impl IntoIterator<Item = Command>,
+    ) -> Result<(), Rejection> {
+        let entries = commands.into_iter().map(|command| command.encode()).collect();
+        self.engine()?.propose_as_leader(term, entries).map_err(refused)
+    }
+
     /// Has every member learn that this one is out of space; once is enough.
     pub fn raise_no_space(&self) {
         use model::pb::etcdserverpb::alarm_request::AlarmAction;

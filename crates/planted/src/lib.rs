@@ -52,6 +52,7 @@ bugs! {
     ClientRetries "etcd#8335" "a client repeats a write whose outcome it does not know";
     RevokeUnconfirmed "etcd#15247" "a leader revokes leases without asking whether it still leads";
     RevokeByFollower "etcd#16822" "a leader that was deposed goes on revoking";
+    RevokeForwarded "etcd#15247" "revocations of a leader that was deposed meanwhile are forwarded to the next";
     RenewedByAnyone "etcd#20615" "leases are renewed by a member that may no longer lead";
     WatchSkips "etcd#17529" "a watcher that has caught up misses the revision after";
     ProgressAhead "etcd#15220" "progress is reported to watchers that are behind";

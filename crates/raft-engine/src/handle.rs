@@ -34,16 +34,18 @@ impl Handle {
     /// is no leader they wait, up to `request_timeout`; a proposal that was taken may still get lost with a leader, or
     /// be applied after its caller has given up.
     pub fn propose(&self, proposals: Vec<Bytes>) -> Result<(), ProposeError> {
-        if proposals.iter().any(|proposal| proposal.is_empty()) {
-            return Err(ProposeError::Empty);
-        }
-        if proposals
-            .iter()
-            .any(|proposal| proposal.len() > PROPOSAL_BYTES_MAX)
-        {
-            return Err(ProposeError::TooLarge);
-        }
+        check(&proposals)?;
         self.shared.inbox.propose(proposals)
+    }
+
+    /// Puts proposals into the log as leader of `term`, and only so: if this member does not lead in it when they get
+    /// there, they are dropped and not passed on. For decisions that a leader makes and the next one might not, however
+    /// late they come.
+    pub fn propose_as_leader(&self, term: u64, proposals: Vec<Bytes>) -> Result<(), ProposeError> {
+        check(&proposals)?;
+        self.shared
+            .inbox
+            .event(Event::ProposeAsLeader { term, proposals })
     }
 
     /// Proposes a configuration change. Raft carries one at a time; a leader lets further ones wait.
@@ -166,4 +168,17 @@ impl Handle {
             let _ = thread.join();
         }
     }
+}
+
+fn check(proposals: &[Bytes]) -> Result<(), ProposeError> {
+    if proposals.iter().any(|proposal| proposal.is_empty()) {
+        return Err(ProposeError::Empty);
+    }
+    if proposals
+        .iter()
+        .any(|proposal| proposal.len() > PROPOSAL_BYTES_MAX)
+    {
+        return Err(ProposeError::TooLarge);
+    }
+    Ok(())
 }

@@ -27,8 +27,8 @@ mod world;
 
 pub use oracle::Violation;
 #[cfg(feature = "planted")]
-pub use plantation::{Found, plant_all};
+pub use plantation::{Found, plant};
 pub use run::{Failure, Report, run_seed};
-pub use swarm::Swarm;
+pub use swarm::{Kinds, Swarm};
 pub use time::{Nanos, SECOND};
 pub use totals::Totals;

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     };
     #[cfg(feature = "planted")]
     if let Some(name) = &arguments.planted {
-        return plant(first..last, name, arguments.keep_going);
+        return plant_all(first..last, name, arguments.keep_going);
     }
     let started = now();
     let mut totals = Totals::default();
@@ -83,14 +83,16 @@ fn main() -> ExitCode {
 }
 
 #[cfg(feature = "planted")]
-fn plant(seeds: std::ops::Range<u64>, name: &str, all: bool) -> ExitCode {
+fn plant_all(seeds: std::ops::Range<u64>, name: &str, all: bool) -> ExitCode {
     let only = planted::Bug::named(name);
     if only.is_none() && !name.is_empty() {
         eprintln!("there is no bug of this name; there are {:?}", planted::Bug::ALL);
         return ExitCode::FAILURE;
     }
     let mut missed = 0;
-    for outcome in sim::plant_all(seeds, only, all) {
+    let bugs = planted::Bug::ALL.iter().copied();
+    for bug in bugs.filter(|bug| only.is_none_or(|only| only == *bug)) {
+        let outcome = sim::plant(bug, seeds.clone(), all);
         let what = outcome.first.as_ref().map_or("NOT FOUND", |failure| {
             failure.violation.lines().next().unwrap_or_default()
         });

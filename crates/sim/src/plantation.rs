@@ -17,32 +17,25 @@ pub struct Found {
     pub first: Option<Box<Failure>>,
 }
 
-/// Runs the seeds with each bug in turn, or with those of the names given; with `all` goes on after the first find.
-pub fn plant_all(seeds: Range<u64>, only: Option<Bug>, all: bool) -> Vec<Found> {
-    let bugs = Bug::ALL
-        .iter()
-        .copied()
-        .filter(|bug| only.is_none_or(|only| only == *bug));
-    let outcomes = bugs.map(|bug| {
-        let mut outcome = Found {
-            bug,
-            tried: 0,
-            found: 0,
-            first: None,
-        };
-        planted::plant(Some(bug));
-        for seed in seeds.clone() {
-            outcome.tried += 1;
-            if let Err(failure) = run_seed(seed, None, false) {
-                outcome.found += 1;
-                outcome.first.get_or_insert(failure);
-                if !all {
-                    break;
-                }
+/// Runs the seeds with a bug, until one has found it; with `all` goes on after that.
+pub fn plant(bug: Bug, seeds: Range<u64>, all: bool) -> Found {
+    let mut outcome = Found {
+        bug,
+        tried: 0,
+        found: 0,
+        first: None,
+    };
+    planted::plant(Some(bug));
+    for seed in seeds {
+        outcome.tried += 1;
+        if let Err(failure) = run_seed(seed, None, false) {
+            outcome.found += 1;
+            outcome.first.get_or_insert(failure);
+            if !all {
+                break;
             }
         }
-        planted::plant(None);
-        outcome
-    });
-    outcomes.collect()
+    }
+    planted::plant(None);
+    outcome
 }

@@ -94,7 +94,11 @@ pub struct Kinds {
 
 impl Swarm {
     /// The settings that a seed stands for.
-    pub fn choose(rng: &mut Rng) -> Swarm {
+    pub fn of(seed: u64) -> Swarm {
+        Swarm::choose(&mut Rng::new(seed))
+    }
+
+    pub(crate) fn choose(rng: &mut Rng) -> Swarm {
         let members = *rng.pick(&[1, 3, 3, 3, 3, 5]);
         let (heartbeat, election) = *rng.pick(&[
             (100 * MILLI, SECOND),

@@ -154,7 +154,14 @@ impl Deadlines {
             let request = pb::LeaseCheckpointRequest { checkpoints };
             commands.push(core.own_command(Request::LeaseCheckpoint(request)));
         }
-        match core.propose_unattended(commands) {
+        // Should this thread be held up right here, the next leader may renew what these commands revoke: they must not
+        // be passed on to it.
+        #[cfg(feature = "planted")]
+        if planted::is(planted::Bug::RevokeForwarded) || planted::is(planted::Bug::RevokeByFollower) {
+            let _ = core.propose_unattended(commands);
+            return;
+        }
+        match core.propose_as_leader(due.term, commands) {
             Ok(()) => core.metrics.leases_expired.inc_by(expired_count),
             Err(error) => {
                 tracing::warn!(%error, leases = expired_count, "expired leases could not be revoked yet")

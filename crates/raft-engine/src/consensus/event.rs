@@ -12,6 +12,13 @@ pub enum Event {
     Tick,
     /// Proposals, in order.
     Propose(Vec<Bytes>),
+    /// Proposals of a leader: dropped, and never forwarded, once this member does not lead in `term`.
+    ProposeAsLeader {
+        /// The term.
+        term: u64,
+        /// Proposals, in order.
+        proposals: Vec<Bytes>,
+    },
     /// A configuration change to propose.
     ProposeChange(Change),
     /// A message from a peer. One that announces a snapshot is accepted only with the number of the directory that

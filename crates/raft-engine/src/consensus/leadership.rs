@@ -31,6 +31,7 @@ impl Core {
         }
         if (now.term, now.role) != (before.term, before.role) {
             self.draw_election_timeout();
+            self.proposals.drop_bound();
         } else {
             self.raw
                 .raft

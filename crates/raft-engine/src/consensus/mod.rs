@@ -99,6 +99,11 @@ impl Core {
         match event {
             Event::Tick => self.tick(),
             Event::Propose(proposals) => self.proposals.add(proposals, self.now),
+            Event::ProposeAsLeader { term, proposals } => {
+                if self.is_leader() && self.raw.raft.term == term {
+                    self.proposals.add_bound(proposals, self.now);
+                }
+            }
             Event::ProposeChange(change) => self.propose_change(change),
             Event::Message(message, files) => self.message(message.0, files),
             Event::Persisted(number) => self.persisted(number),

@@ -38,7 +38,17 @@ pub(super) struct Proposals {
 struct Waiting {
     data: Bytes,
     since: u64,
-    own: bool,
+    origin: Origin,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// This member; counted where it came in.
+    Own,
+    /// This member as leader of the current term.
+    Leader,
+    /// Another member; counted here.
+    Peer,
 }
 
 impl Proposals {
@@ -57,8 +67,22 @@ impl Proposals {
         self.waiting.extend(proposals.into_iter().map(|data| Waiting {
             data,
             since: now,
-            own: true,
+            origin: Origin::Own,
         }));
+    }
+
+    /// Those that only the leader of the current term may propose.
+    pub fn add_bound(&mut self, proposals: Vec<Bytes>, now: u64) {
+        self.waiting.extend(proposals.into_iter().map(|data| Waiting {
+            data,
+            since: now,
+            origin: Origin::Leader,
+        }));
+    }
+
+    /// The term is over, or the leadership.
+    pub fn drop_bound(&mut self) {
+        self.waiting.retain(|waiting| waiting.origin != Origin::Leader);
     }
 
     /// Another member's; dropped if too many of those wait already.
@@ -69,7 +93,7 @@ impl Proposals {
             self.waiting.push_back(Waiting {
                 data,
                 since: now,
-                own: false,
+                origin: Origin::Peer,
             });
         }
     }
@@ -102,10 +126,10 @@ impl Proposals {
                 break;
             };
             bytes += next.data.len();
-            if next.own {
-                self.taken.add(next.data.len());
-            } else {
-                self.forwarded.remove(next.data.len());
+            match next.origin {
+                Origin::Own => self.taken.add(next.data.len()),
+                Origin::Leader => {}
+                Origin::Peer => self.forwarded.remove(next.data.len()),
             }
             batch.push(Entry {
                 data: next.data,
@@ -131,10 +155,10 @@ impl Proposals {
         while self.waiting.front().is_some_and(|next| late(next.since))
             && let Some(next) = self.waiting.pop_front()
         {
-            if next.own {
-                self.failed.add(next.data.len());
-            } else {
-                self.forwarded.remove(next.data.len());
+            match next.origin {
+                Origin::Own => self.failed.add(next.data.len()),
+                Origin::Leader => {}
+                Origin::Peer => self.forwarded.remove(next.data.len()),
             }
         }
         self.changes.retain(|(_, since)| !late(*since));

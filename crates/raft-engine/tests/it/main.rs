@@ -7,3 +7,4 @@ mod gate;
 mod hostile;
 mod scripts;
 mod simulation;
+mod terms;
