@@ -147,6 +147,7 @@ impl Machine {
         command: &Command,
         answer: bool,
     ) -> Result<Outcome, Error> {
+        failpoint::point!("beforeApplyOneEntryNormal");
         self.advance(index, term)?;
         let cost = quota::cost(&command.request);
         let room = self.has_room(cost);
@@ -170,6 +171,7 @@ impl Machine {
         change: &Change,
         configuration: Bytes,
     ) -> Result<Result<(), Rejection>, Error> {
+        failpoint::point!("beforeApplyOneConfChange");
         self.advance(index, term)?;
         // How many learners there may be is a local flag, asked when a change is proposed; here it must not count.
         let rows = match self.cluster.apply(change, None) {
@@ -205,9 +207,13 @@ impl Machine {
         if self.entries == 0 {
             return Ok(Vec::new());
         }
+        failpoint::point!("commitBeforePreCommitHook");
         self.applied
             .store(self.writer.batch(), self.configuration_changed);
+        failpoint::point!("commitAfterPreCommitHook");
+        failpoint::point!("beforeCommit");
         let changes = self.writer.commit().map_err(Error::Keys)?;
+        failpoint::point!("afterCommit");
         self.entries = 0;
         self.configuration_changed = false;
         self.publish();

@@ -39,7 +39,8 @@ impl Applied {
         })
     }
 
-    pub(crate) fn store(&self, batch: &mut Batch, with_configuration: bool) {
+    /// Adds the rows to a batch; the configuration only where it has changed.
+    pub fn store(&self, batch: &mut Batch, with_configuration: bool) {
         let number = |number: u64| Bytes::copy_from_slice(&number.to_be_bytes());
         batch.put(Family::Meta, INDEX, number(self.index.0));
         batch.put(Family::Meta, TERM, number(self.term.0));

@@ -2,12 +2,25 @@
 //! contents would have. etcd and its tools read them. Knows the rows of every crate that stores some, but neither how
 //! they come about nor the network; docs/formats.md shows what becomes of them.
 //!
-//! A backup is written from front to back in one pass over the store, with memory for a few pages.
+//! A backup is written from front to back in one pass over the store, with memory for a few pages. Reading one, or any
+//! other file of bbolt's, trusts nothing in it.
 
 mod error;
 mod pages;
 mod schema;
 mod tree;
 
+mod check;
+mod database;
+mod history;
+mod page;
+mod restore;
+mod rewrite;
+mod trailer;
+
+pub use database::{Database, Progress, Rows};
 pub use error::{Error, Result};
+pub use history::Status;
+pub use restore::Restored;
 pub use schema::{Source, write};
+pub use trailer::verify_hash;

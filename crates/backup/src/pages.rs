@@ -15,8 +15,8 @@ pub(crate) const PAGE_BYTES: usize = 4096;
 /// Bytes before a page's contents.
 pub(crate) const HEADER_BYTES: usize = 16;
 
-const MAGIC: u32 = 0xed0c_daed;
-const VERSION: u32 = 2;
+pub(crate) const MAGIC: u32 = 0xed0c_daed;
+pub(crate) const VERSION: u32 = 2;
 const FREE_LIST_PAGE: u64 = 2;
 /// Written at once; larger values bypass the buffer.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -99,7 +99,7 @@ fn meta(root: u64, pages: u64, transaction: u64) -> Vec<u8> {
     meta
 }
 
-fn fnv_1a(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv_1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })

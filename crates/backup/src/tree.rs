@@ -9,12 +9,11 @@
 //! Each level collects one page. A page that is full is written, and its first key goes to the level above. An element
 //! that is larger than a page gets one that overflows.
 
+use crate::page::ELEMENT_BYTES;
 use crate::pages::{HEADER_BYTES, Kind, PAGE_BYTES, Pages};
 use crate::{Error, Result};
 use std::io::{Seek, Write};
 
-/// In leaves and branches alike.
-const ELEMENT_BYTES: usize = 16;
 /// A branch with one child would make no tree.
 const CHILDREN_MIN: usize = 2;
 

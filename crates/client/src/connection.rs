@@ -57,7 +57,7 @@ pub(crate) fn channel(endpoint: &str, options: &Options) -> Result<(Channel, Ref
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
         let name = settings.server_name.as_deref().unwrap_or(host).to_owned();
         let name = ServerName::try_from(name).map_err(|error| invalid(error.to_string()))?;
-        Some((tls::config(&settings)?, name))
+        Some((tls::tls_config(&settings, &["h2"])?, name))
     } else {
         None
     };

@@ -23,6 +23,7 @@ pub use lease::KeepAlive;
 pub use mutex::Mutex;
 pub use options::{Endpoint, Options, Tls};
 pub use session::Session;
+pub use tls::tls_config;
 pub use watch::Watcher;
 
 /// The messages of etcd's API.

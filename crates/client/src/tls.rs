@@ -10,8 +10,8 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use std::path::Path;
 use std::sync::Arc;
 
-/// Reads the files that `tls` names.
-pub(crate) fn config(tls: &Tls) -> Result<Arc<ClientConfig>> {
+/// Reads the files that `tls` names, for connections that speak one of the protocols (`h2`, `http/1.1`).
+pub fn tls_config(tls: &Tls, protocols: &[&str]) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(ring::default_provider());
     let fault = |path: &Path, reason: String| Error::Certificate {
         path: path.to_owned(),
@@ -43,7 +43,7 @@ pub(crate) fn config(tls: &Tls) -> Result<Arc<ClientConfig>> {
                 .map_err(|error| fault(certificate, error.to_string()))?
         }
     };
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     Ok(Arc::new(config))
 }
 

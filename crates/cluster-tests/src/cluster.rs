@@ -58,6 +58,13 @@ impl Setup {
 
     /// Starts `size` members and waits for nothing.
     pub fn launch(self, size: usize) -> Cluster {
+        let mut cluster = self.prepare(size);
+        cluster.start_all();
+        cluster
+    }
+
+    /// Everything but the start: for members whose data or flags come from elsewhere.
+    pub fn prepare(self, size: usize) -> Cluster {
         let root = TempDir::with_prefix("quorate-").expect("a directory for the cluster");
         let mut members: Vec<Member> = free_ports(size)
             .into_iter()
@@ -74,7 +81,6 @@ impl Setup {
             let own = own.map(|(_, flag)| flag.clone());
             let flags: Vec<String> = self.flags.iter().cloned().chain(own).collect();
             member.set_args(&initial, "new", &flags);
-            member.start();
         }
         Cluster {
             members,
@@ -109,6 +115,21 @@ impl Cluster {
     /// A cluster with defaults.
     pub async fn start(size: usize) -> Cluster {
         Setup::default().start(size).await
+    }
+
+    /// Starts every member and returns at once.
+    pub fn start_all(&mut self) {
+        self.members.iter_mut().for_each(Member::start);
+    }
+
+    /// A directory that goes with the cluster.
+    pub fn dir(&self) -> &std::path::Path {
+        self.root.path()
+    }
+
+    /// `name=url,…` of all members.
+    pub fn initial_cluster(&self) -> String {
+        initial_cluster(&self.members)
     }
 
     /// URLs of all members.

@@ -8,10 +8,10 @@ mod member;
 mod pki;
 mod writer;
 
-pub use cluster::{Cluster, Setup};
+pub use cluster::{Cluster, Setup, connect};
 pub use history::Watched;
 pub use http::get;
-pub use member::{Member, Outcome, server_binary};
+pub use member::{Member, Outcome, binary, server_binary};
 pub use pki::{Authority, Identity};
 pub use writer::{Acknowledged, Writer};
 

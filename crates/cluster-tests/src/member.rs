@@ -49,6 +49,14 @@ pub fn server_binary() -> PathBuf {
     binary
 }
 
+/// Another program: the one that the variable names, else the one beside the server.
+pub fn binary(variable: &str, name: &str) -> PathBuf {
+    match std::env::var_os(variable) {
+        Some(path) => path.into(),
+        None => server_binary().with_file_name(name),
+    }
+}
+
 impl Member {
     pub(crate) fn new(name: &str, root: &Path, ports: [u16; 2]) -> Member {
         let [client_port, peer_port] = ports;
@@ -94,6 +102,13 @@ impl Member {
             "--initial-cluster-token=test".to_owned(),
         ];
         self.args.extend_from_slice(extra);
+    }
+
+    /// Takes a flag away, and adds others.
+    pub fn replace_flag(&mut self, name: &str, with: &[String]) {
+        let flag = format!("--{name}=");
+        self.args.retain(|arg| !arg.starts_with(&flag));
+        self.args.extend_from_slice(with);
     }
 
     /// Starts the process and returns at once.

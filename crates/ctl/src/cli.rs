@@ -4,14 +4,11 @@ use crate::command::{
     alarm, auth, check, compact, completion, defrag, delete, downgrade, elect, endpoint, get, lease, lock,
     make_mirror, member, move_leader, put, role, snapshot, txn, user, watch,
 };
-use crate::context::write_out;
 use crate::exit::{Failure, Result};
-use crate::{go, log};
+use crate::{go, grammar, log};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use std::error::Error;
-use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
 use std::time::Duration;
 
 const PREFIX: &str = "ETCDCTL_";
@@ -209,93 +206,22 @@ pub fn parse(args: Vec<OsString>) -> Result<Invocation> {
 
 fn matches(args: &[OsString]) -> Result<ArgMatches> {
     let hidden = grammar().mut_args(|arg| arg.hide(true));
-    hidden.try_get_matches_from(args).map_err(refusal)
+    hidden.try_get_matches_from(args).map_err(|error| {
+        let name = program_name();
+        let hint = format!("\nUse \"{name} options\" for the flags that all commands have.\n");
+        grammar::refusal(&error, &name, &hint)
+    })
 }
 
-/// A refusal of the grammar in cobra's words; help is shown here.
-fn refusal(error: clap::Error) -> Failure {
-    use clap::error::{ContextKind, ErrorKind};
-    let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
-    let name = program_name();
-    let given = context(ContextKind::InvalidArg);
-    let message = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let text = format!("{error}\nUse \"{name} options\" for the flags that all commands have.\n");
-            // Help that nobody can see helps nobody.
-            _ = write_out(text.as_bytes());
-            return Failure::silent(0);
-        }
-        ErrorKind::InvalidSubcommand => {
-            let command = context(ContextKind::InvalidSubcommand);
-            format!("unknown command {} for \"{name}\"", go::quote(command.as_bytes()))
-        }
-        ErrorKind::UnknownArgument if given.starts_with("--") => format!("unknown flag: {given}"),
-        ErrorKind::UnknownArgument => {
-            let letter = given.trim_start_matches('-').chars().next().unwrap_or('-');
-            format!("unknown shorthand flag: '{letter}' in {given}")
-        }
-        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
-            let flag = given.split([' ', '[', '=']).next().unwrap_or_default();
-            let value = go::quote(context(ContextKind::InvalidValue).as_bytes());
-            let reason = error.source().map(ToString::to_string).unwrap_or_default();
-            format!("invalid argument {value} for \"{flag}\" flag: {reason}")
-        }
-        _ => error.kind().to_string(),
-    };
-    Failure::error(format!("{message}\nRun '{name} --help' for usage."))
-}
-
-/// The grammar, with what cobra does and clap leaves to choose: truth values may be spelled out (`--prefix=false`),
-/// flags may be repeated, and values may begin with a hyphen.
+/// The grammar.
 pub fn grammar() -> clap::Command {
     let name = program_name();
-    adapt(Cli::command()).name(name.clone()).bin_name(name)
-}
-
-pub(crate) fn adapt(command: clap::Command) -> clap::Command {
-    let subcommands: Vec<String> = command
-        .get_subcommands()
-        .map(|sub| sub.get_name().to_owned())
-        .collect();
-    let mut command = command
-        .args_override_self(true)
-        .mut_args(|arg| match arg.get_action() {
-            ArgAction::SetTrue => truth(arg),
-            ArgAction::Set | ArgAction::Append
-                if arg.get_long().is_some() && arg.get_num_args().is_none() =>
-            {
-                arg.allow_hyphen_values(true)
-            }
-            _ => arg,
-        });
-    for name in subcommands {
-        command = command.mut_subcommand(name, adapt);
-    }
-    command
-}
-
-fn truth(arg: Arg) -> Arg {
-    arg.action(ArgAction::Set)
-        .num_args(0..=1)
-        .require_equals(true)
-        .default_missing_value("true")
-        .default_value("false")
-        .hide_default_value(true)
-        .hide_possible_values(true)
+    grammar::adapt(Cli::command()).name(name.clone()).bin_name(name)
 }
 
 /// `etcdctl` where it is installed under that name.
 pub fn program_name() -> String {
-    let called = std::env::args_os().next();
-    let name = called
-        .as_deref()
-        .map(Path::new)
-        .and_then(Path::file_name)
-        .and_then(OsStr::to_str);
-    match name {
-        Some("etcdctl") => "etcdctl".to_owned(),
-        _ => "quoratectl".to_owned(),
-    }
+    grammar::program_name("etcdctl", "quoratectl")
 }
 
 /// The environment's part of the command line: global flags that it sets.

@@ -21,7 +21,7 @@ pub struct Context {
 }
 
 impl Context {
-    pub fn new(invocation: Invocation) -> Result<(Context, Command)> {
+    pub async fn new(invocation: Invocation) -> Result<(Context, Command)> {
         let global = &invocation.global;
         if global.debug {
             show_flags(global);
@@ -37,17 +37,12 @@ impl Context {
                 return Err(Failure::arguments(message));
             }
         }
-        if !global.discovery_srv.is_empty() {
-            return Err(Failure::feature(
-                "--discovery-srv is not supported, name the endpoints",
-            ));
-        }
         let format = Format::parse(&global.write_out)?;
-        let endpoints = global
-            .endpoints
-            .iter()
-            .map(|endpoint| endpoint.trim().to_owned())
-            .collect();
+        let mut endpoints = discovered(global).await?;
+        if endpoints.is_empty() {
+            let given = global.endpoints.iter();
+            endpoints = given.map(|endpoint| endpoint.trim().to_owned()).collect();
+        }
         let context = Context {
             printer: Printer {
                 format,
@@ -115,6 +110,31 @@ impl Context {
     pub fn print(&self, report: Report) -> Result {
         write_out(&self.printer.render(&report)?)
     }
+}
+
+/// Endpoints of the SRV records that the flags name; none without a domain.
+async fn discovered(global: &Global) -> Result<Vec<String>> {
+    if global.discovery_srv.is_empty() {
+        return Ok(Vec::new());
+    }
+    let resolver = discovery::Resolver::of_system().map_err(Failure::error)?;
+    let found = resolver
+        .clients(&global.discovery_srv, &global.discovery_srv_name)
+        .await
+        .map_err(Failure::error)?;
+    let mut endpoints = Vec::new();
+    for record in found {
+        let url = record.url();
+        if record.scheme == "https" || global.insecure_discovery {
+            endpoints.push(url);
+        } else {
+            eprintln!(
+                "ignoring discovered insecure endpoint {}",
+                go::quote(url.as_bytes())
+            );
+        }
+    }
+    Ok(endpoints)
 }
 
 async fn connect(options: Options) -> Result<Client> {

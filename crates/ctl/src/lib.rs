@@ -8,10 +8,12 @@ mod command;
 mod context;
 mod exit;
 pub mod go;
+pub mod grammar;
 mod log;
 pub mod print;
 
 pub use command::{txn, watch_args};
+pub use context::write_out;
 pub use exit::Failure;
 use log::log;
 

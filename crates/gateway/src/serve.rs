@@ -285,7 +285,7 @@ async fn connection(core: Arc<Core>, arrival: Arrival) {
         async move { Ok::<_, Infallible>(connection.answer(request).await) }
     });
     let socket = Mended::new(Prompt::new(socket, SILENCE_MAX));
-    let mut served = pin!(builder.serve_connection(TokioIo::new(socket), service));
+    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
     tokio::select! {
         // How a connection ended is its client's business.
         _ = served.as_mut() => return,

@@ -121,6 +121,7 @@ impl Store {
             bytes,
         } = removals;
         let mut ground = self.shared.ground.lock();
+        failpoint::point!("compactAfterAcquiredBatchTxLock");
         if ground.epoch != task.epoch {
             return Ok(Progress::More { removed: 0 });
         }
@@ -139,7 +140,9 @@ impl Store {
             reclaimed: ground.sweep.reclaimed + bytes,
         };
         batch.put(Family::Meta, SWEEP, sweep.encode());
+        failpoint::point!(if next.is_some() => "compactBeforeCommitBatch", "compactBeforeSetFinishedCompact");
         ground.backend.write(batch)?;
+        failpoint::point!(if next.is_some() => "compactAfterCommitBatch", "compactAfterSetFinishedCompact");
         ground.sweep = sweep;
         ground.removed += removed;
         self.shared.publish(&ground);

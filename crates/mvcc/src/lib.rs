@@ -42,5 +42,6 @@ pub use kv::Kv;
 pub use read::Read;
 pub use store::{Options, Sizes, Store};
 pub use tx::Tx;
+pub use version_key::row_key_bytes;
 pub use view::{Chunk, View};
 pub use writer::Writer;

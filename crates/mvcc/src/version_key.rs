@@ -24,6 +24,11 @@ pub(crate) fn put(out: &mut BytesMut, key: &[u8], at: RevisionKey) {
     out.put_slice(&at.encode().map(|byte| !byte));
 }
 
+/// Longest key of a row that a version of `key` needs: its row in `versions`, where zero bytes take two.
+pub fn row_key_bytes(key: &[u8]) -> usize {
+    len(key)
+}
+
 /// Bytes that [`put`] appends.
 pub(crate) fn len(key: &[u8]) -> usize {
     key.len() + key.iter().filter(|byte| **byte == 0).count() + 2 + RevisionKey::LEN

@@ -108,8 +108,10 @@ impl Writer {
         if revision > self.head.revision {
             return Err(Rejection::FutureRevision.into());
         }
+        failpoint::point!("compactBeforeCommitScheduledCompact");
         self.head.previous = self.head.compacted;
         self.head.compacted = revision;
+        failpoint::point!("compactAfterCommitScheduledCompact");
         Ok(())
     }
 
@@ -146,7 +148,9 @@ impl Writer {
             )?;
         }
 
+        failpoint::point!("beforeStartDBTxn");
         let mut ground = self.shared.ground.lock();
+        failpoint::point!("afterStartDBTxn");
         let mut head = self.head;
         let in_use = head.written.saturating_sub(ground.sweep.reclaimed);
         head.allocated = ground.head.allocated.max(in_use);
@@ -167,7 +171,9 @@ impl Writer {
             page_counts: base.page_counts.clone(),
         });
         ground.head = head;
+        failpoint::point!("beforeWritebackBuf");
         self.shared.view.store(view);
+        failpoint::point!("afterWritebackBuf");
         self.shared.publish(&ground);
         drop(ground);
 

@@ -45,6 +45,8 @@ pub(crate) struct Core {
     pub confirmed_at: AtomicU64,
     /// Set once, right after the engine has started.
     engine: OnceLock<raft_engine::Handle>,
+    /// Longest key of a row that the storage engine takes.
+    pub key_bytes_max: usize,
     /// The store in use.
     backend: Mutex<Arc<dyn Backend>>,
     /// Stores that were replaced, and whose files are still there.
@@ -101,6 +103,7 @@ impl Core {
             next_alarm_at: AtomicU64::new(0),
             confirmed_at: AtomicU64::new(0),
             engine: OnceLock::new(),
+            key_bytes_max: backend.key_bytes_max(),
             backend: Mutex::new(backend),
             retired: Mutex::default(),
             durable: AtomicU64::new(0),

@@ -241,7 +241,9 @@ impl StateMachine for Replica {
             "installing a snapshot of the leader"
         );
         let staged = self.layout.stage(dir)?;
+        failpoint::point!("applyBeforeOpenSnapshot");
         let backend = (self.core.options.open_store)(&staged)?;
+        failpoint::point!("applyAfterOpenSnapshot");
         let found = apply::Applied::load(backend.snapshot()?.as_ref())?;
         if (found.index.0, found.term.0) != (snapshot.index, snapshot.term) {
             return Err(format!(

@@ -3,6 +3,7 @@
 use crate::core::{Core, refused};
 use crate::{Caller, Error, Result};
 use apply::quota;
+use model::pb::etcdserverpb as pb;
 use model::{Command, MemberId, Rejection, Reply, Request};
 use raft_engine::ReadError;
 use std::time::Duration;
@@ -16,6 +17,7 @@ impl Core {
     pub async fn propose(&self, request: Request, caller: &Caller) -> Result<Reply> {
         self.require_voter()?;
         self.check_quota(&request)?;
+        self.check_keys(&request)?;
         self.check_backlog()?;
         self.propose_as(request, caller).await
     }
@@ -71,6 +73,20 @@ impl Core {
         }
         self.raise_no_space();
         Err(Rejection::NoSpace)
+    }
+
+    /// Refuses a key that the storage engine could not store: applying it would be a fault of every such member. The
+    /// limit of the member that is asked stands for all, which should have the same engine.
+    fn check_keys(&self, request: &Request) -> Result<(), Rejection> {
+        let max = self.key_bytes_max;
+        if max >= self.options.request_bytes_max.saturating_mul(2) {
+            // Longer than any request, and so than any key in one.
+            return Ok(());
+        }
+        match longest_row_key(request) > max {
+            true => Err(Rejection::RequestTooLarge),
+            false => Ok(()),
+        }
     }
 
     /// The most likely reason why a proposal was not answered in time.
@@ -137,5 +153,67 @@ impl Core {
             Ok(Ok(Err(ReadError::TimedOut))) | Err(_) => Err(Rejection::Timeout),
             Ok(Ok(Err(_)) | Err(_)) => Err(Rejection::Stopped),
         }
+    }
+}
+
+/// Bytes of the longest key of a row that a request may write.
+fn longest_row_key(request: &Request) -> usize {
+    /// What `auth` puts before names.
+    const NAME_PREFIX: usize = "user/".len();
+    match request {
+        Request::Put(put) => mvcc::row_key_bytes(&put.key),
+        Request::Txn(txn) => longest_in_txn(txn),
+        Request::AuthUserAdd(user) => NAME_PREFIX + user.name.len(),
+        Request::AuthRoleAdd(role) => NAME_PREFIX + role.name.len(),
+        _ => 0,
+    }
+}
+
+fn longest_in_txn(txn: &pb::TxnRequest) -> usize {
+    use pb::request_op::Request as Op;
+    let ops = txn.success.iter().chain(&txn.failure);
+    let lengths = ops.map(|op| match &op.request {
+        Some(Op::RequestPut(put)) => mvcc::row_key_bytes(&put.key),
+        Some(Op::RequestTxn(txn)) => longest_in_txn(txn),
+        _ => 0,
+    });
+    lengths.max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(key: &'static [u8]) -> pb::PutRequest {
+        pb::PutRequest {
+            key: bytes::Bytes::from_static(key),
+            ..Default::default()
+        }
+    }
+
+    fn op(request: pb::request_op::Request) -> pb::RequestOp {
+        pb::RequestOp {
+            request: Some(request),
+        }
+    }
+
+    #[test]
+    fn the_longest_key_counts_wherever_it_stands() {
+        // Two bytes end a key, and 16 are its revision.
+        assert_eq!(longest_row_key(&Request::Put(put(b"abc"))), 3 + 18);
+        assert_eq!(longest_row_key(&Request::Put(put(b"a\0c"))), 4 + 18);
+        let inner = pb::TxnRequest {
+            failure: vec![op(pb::request_op::Request::RequestPut(put(b"abcdef")))],
+            ..Default::default()
+        };
+        let outer = pb::TxnRequest {
+            success: vec![
+                op(pb::request_op::Request::RequestPut(put(b"a"))),
+                op(pb::request_op::Request::RequestTxn(inner)),
+            ],
+            ..Default::default()
+        };
+        assert_eq!(longest_row_key(&Request::Txn(outer)), 6 + 18);
+        assert_eq!(longest_row_key(&Request::Range(pb::RangeRequest::default())), 0);
     }
 }

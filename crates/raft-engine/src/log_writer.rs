@@ -118,12 +118,14 @@ impl Group {
         records.extend(state.as_deref().map(Record::State));
 
         let bytes = entries.iter().map(|entry| entry.data.len()).sum();
+        failpoint::point!("raftBeforeSave");
         let began = shared.now();
         wal.append(&records)?;
         let written = shared.now();
         if must_sync {
             wal.sync()?;
         }
+        failpoint::point!("raftAfterSave");
         let sync = must_sync.then(|| shared.now() - written);
         shared.options.observer.log_written(bytes, written - began, sync);
         Ok(must_sync.then_some(number))
@@ -149,11 +151,16 @@ fn reset(
     files: Option<PathBuf>,
 ) -> Result<(), MachineError> {
     let files = files.ok_or("a snapshot without files")?;
+    failpoint::point!("raftBeforeSaveSnap");
     let place = install_place(&shared.options.snapshot_dir, applied.index, applied.term);
     if files != place {
         directory::replace(&files, &place)?;
     }
+    failpoint::point!("raftAfterSaveSnap");
+    failpoint::point!("raftBeforeApplySnap");
     wal.reset_to_snapshot(marker(applied), &hard_state.encode())?;
+    failpoint::point!("raftAfterApplySnap");
+    failpoint::point!("raftAfterWALRelease");
     Ok(())
 }
 

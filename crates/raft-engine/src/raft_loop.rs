@@ -235,6 +235,7 @@ impl RaftLoop {
             self.publish();
         }
 
+        failpoint::point!(if self.core.status().role == crate::Role::Leader => "raftBeforeLeaderSend", "raftBeforeFollowerSend");
         let mut letters: BTreeMap<u64, Vec<Bytes>> = BTreeMap::new();
         for message in output.messages {
             letters.entry(message.to()).or_default().push(message.encode());

@@ -1,11 +1,11 @@
 //! Who this member is: found in its data directory, computed for a new cluster, or asked of a running one.
 
-use crate::address::{Address, texts};
+use crate::address::Address;
 use crate::command_line::ETCD_VERSION;
 use crate::config::Config;
-use crate::identity;
+use crate::{discover, identity};
 use anyhow::{Context, bail};
-use membership::{Cluster, InitialCluster, Member, Version};
+use membership::{Cluster, Member, Version};
 use model::{ClusterId, MemberId};
 use node::Bootstrap;
 use peer::{Connector, members_of, version_of};
@@ -44,10 +44,9 @@ pub async fn find(config: &Config, connector: &dyn Connector) -> anyhow::Result<
             bootstrap,
         });
     }
-    let initial = InitialCluster::parse(&config.initial_cluster)?;
-    let advertised = texts(&config.advertise_peer);
-    initial.verify(&config.name, (!config.join).then_some(advertised.as_slice()))?;
-    let local = Cluster::bootstrap(&initial, &config.initial_cluster_token)?;
+    let found = discover::first_members(config).await?;
+    found.members.verify(&config.name, found.advertised.as_deref())?;
+    let local = Cluster::bootstrap(&found.members, &found.token)?;
     let own = local
         .member_by_name(&config.name)
         .context("--initial-cluster lacks this member")?

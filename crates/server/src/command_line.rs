@@ -108,7 +108,7 @@ fn help() -> String {
     let mut text = format!(
         "Quorate {VERSION}: a distributed key-value store that speaks etcd's API ({ETCD_VERSION}).\n\n\
          Usage:\n  quorate [flags]\n  quorate --config-file FILE   (then flags and environment are not read)\n  \
-         quorate --version\n\nEach flag can be set as a variable, too: --data-dir is ETCD_DATA_DIR.\n\nFlags:\n"
+         quorate --version\n  quorate gateway start [flags]   (a TCP proxy, see quorate gateway --help)\n\nEach flag can be set as a variable, too: --data-dir is ETCD_DATA_DIR.\n\nFlags:\n"
     );
     for flag in FLAGS {
         let value = match flag.kind {

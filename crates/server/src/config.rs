@@ -1,6 +1,7 @@
 //! The configuration: settings read once into plain data, and checked once.
 
 use crate::address::{Address, texts};
+use crate::discover;
 use crate::feature::Features;
 use crate::flag::{FLAGS, Support};
 use crate::security::Security;
@@ -30,7 +31,9 @@ pub struct Config {
     pub advertise_peer: Vec<Address>,
     /// Where clients are told to reach us.
     pub advertise_client: Vec<Address>,
-    /// `name=url,…` of the first members.
+    /// Where the first members are found.
+    pub discovery: discover::Source,
+    /// `name=url,…` of the first members, where they are found here.
     pub initial_cluster: String,
     /// Hashed into the ids of the first members.
     pub initial_cluster_token: String,
@@ -195,6 +198,7 @@ impl Config {
             advertise_peer,
             initial_cluster,
             initial_cluster_token: text("initial-cluster-token"),
+            discovery: discover::Source::from_settings(settings)?,
             join: settings.get("initial-cluster-state") == "existing",
             heartbeat: Duration::from_millis(number("heartbeat-interval")),
             election_timeout: Duration::from_millis(number("election-timeout")),

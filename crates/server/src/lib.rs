@@ -10,6 +10,9 @@ pub mod flag;
 pub mod settings;
 pub mod value;
 
+pub mod gateway_command;
+mod tcp_proxy;
+
 pub mod address;
 pub mod listen;
 mod listeners;
@@ -17,6 +20,7 @@ mod secure;
 pub mod security;
 
 mod bootstrap;
+pub mod discover;
 mod identity;
 mod link;
 pub mod logging;

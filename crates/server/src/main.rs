@@ -1,7 +1,7 @@
 //! The member's process: parse, build, wait, drain.
 
 use server::command_line::{self, Request};
-use server::{logging, run, signal};
+use server::{gateway_command, logging, run, signal};
 use std::process::ExitCode;
 use tracing::{error, warn};
 
@@ -9,7 +9,13 @@ use tracing::{error, warn};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let config = match command_line::parse(std::env::args().skip(1), std::env::vars()) {
+    #[cfg(feature = "failpoints")]
+    failpoint::start();
+    let mut args = std::env::args().skip(1).peekable();
+    if args.next_if(|word| word == "gateway").is_some() {
+        return gateway_command::run(args);
+    }
+    let config = match command_line::parse(args, std::env::vars()) {
         Ok(Request::Run(config)) => *config,
         Ok(Request::Print(text)) => {
             print!("{text}");

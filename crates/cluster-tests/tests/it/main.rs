@@ -2,10 +2,13 @@
 
 mod bad_input;
 mod ctl;
+mod discovery;
 mod faults;
 mod growth;
 mod http;
 mod lagging;
 mod languages;
 mod locks;
+mod proxy;
+mod restore;
 mod tls;

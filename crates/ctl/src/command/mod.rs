@@ -42,7 +42,7 @@ pub async fn run(invocation: Invocation) -> Result {
         Command::Options => return options(),
         _ => {}
     }
-    let (context, command) = Context::new(invocation)?;
+    let (context, command) = Context::new(invocation).await?;
     match command {
         Command::Get(flags) => get::run(&context, flags).await,
         Command::Put(flags) => put::run(&context, flags).await,

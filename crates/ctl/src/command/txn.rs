@@ -152,7 +152,7 @@ pub fn parse_op(line: &str) -> Result<RequestOp> {
     let grammar = clap::Command::new("txn")
         .no_binary_name(true)
         .infer_subcommands(true);
-    let grammar = crate::cli::adapt(Op::augment_subcommands(grammar));
+    let grammar = crate::grammar::adapt(Op::augment_subcommands(grammar));
     let words = words.into_iter().map(OsString::from_vec);
     let parsed = grammar
         .try_get_matches_from(words)

@@ -221,7 +221,7 @@ fn start(
 ) -> Result<std::result::Result<(Watcher, Vec<OsString>), String>> {
     let words: Vec<OsString> = words.iter().cloned().map(OsString::from_vec).collect();
     let separated = words.iter().any(|word| word == "--");
-    let grammar = crate::cli::adapt(Flags::augment_args(clap::Command::new("watch")));
+    let grammar = crate::grammar::adapt(Flags::augment_args(clap::Command::new("watch")));
     let flags = grammar
         .try_get_matches_from(&words)
         .and_then(|matches| Flags::from_arg_matches(&matches))

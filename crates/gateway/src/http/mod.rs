@@ -1,6 +1,7 @@
 //! The HTTP paths beside gRPC.
 
 mod access;
+mod discovery;
 mod health;
 mod metrics;
 
@@ -46,6 +47,10 @@ async fn route(connection: &Connection, request: Request<Incoming>) -> Response<
         _ if is_metrics_only => not_found(),
         "/version" => version(connection, request.method()),
         "/debug/vars" => metrics::debug_vars(),
+        _ if discovery::has(path) => discovery::answer(connection, request).await,
+        _ if shared.options.json && path.starts_with("/v3/") && json::socket::is_wanted(&request) => {
+            json::socket::answer(connection, request).await
+        }
         _ if shared.options.json && path.starts_with("/v3/") => json::answer(connection, request).await,
         _ => not_found(),
     }

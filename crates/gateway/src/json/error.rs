@@ -16,6 +16,14 @@ pub(super) fn streaming(status: &Status) -> Response<ResponseBody> {
     respond(status, json!({ "error": object(status) }))
 }
 
+/// A message of its own.
+pub(super) fn text(status: &Status, stream: bool) -> String {
+    match stream {
+        true => json!({ "error": object(status) }).to_string(),
+        false => object(status).to_string(),
+    }
+}
+
 /// The last line of a stream.
 pub(super) fn line(status: &Status) -> Line {
     let mut line = json!({ "error": object(status) }).to_string();

@@ -9,6 +9,7 @@ mod messages;
 mod metadata;
 mod paths;
 mod schema;
+pub(crate) mod socket;
 mod split;
 mod stream;
 

@@ -169,6 +169,7 @@ impl WatchStream {
 
     /// Adds who answers to the hub's response. The revision is the hub's, 0 included.
     fn complete(&mut self, mut response: pb::WatchResponse) -> pb::WatchResponse {
+        failpoint::point!("beforeSendWatchResponse");
         let sending = match response.events.len() {
             0 if response.created || response.canceled => Sending::Control,
             0 => Sending::Progress,

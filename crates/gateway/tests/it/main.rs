@@ -2,6 +2,7 @@
 
 mod auth;
 mod cluster;
+mod discovery;
 mod drain;
 mod http;
 mod json;
@@ -13,3 +14,4 @@ mod rules;
 mod secure;
 mod support;
 mod watch;
+mod websocket;

@@ -112,6 +112,7 @@ impl Handle {
                     ttl,
                     clear_checkpoint,
                 } => {
+                    failpoint::point_async!("beforeCheckpointInLeaseRenew");
                     self.core.metrics.leases_renewed.inc();
                     if clear_checkpoint {
                         self.clear_checkpoint(id);

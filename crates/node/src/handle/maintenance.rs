@@ -137,7 +137,11 @@ impl Handle {
         let result = self
             .core
             .blocking(move || -> mvcc::Result<()> {
+                failpoint::point!("defragOpenFileError" => |text| return Err(storage::Error::Engine(text).into()));
+                failpoint::point!("defragBeforeCopy");
+                failpoint::point!("defragdbFail" => |text| return Err(storage::Error::Engine(text).into()));
                 backend.reclaim()?;
+                failpoint::point!("defragBeforeRename");
                 store.defragmented()
             })
             .await;
