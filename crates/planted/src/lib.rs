@@ -50,7 +50,6 @@ bugs! {
     ReadContextReused "etcd#20418" "a retried read index uses its context again";
     ProposalTwice "etcd#8335" "a forwarded proposal arrives twice";
     ClientRetries "etcd#8335" "a client repeats a write whose outcome it does not know";
-    RevokeUnconfirmed "etcd#15247" "a leader revokes leases without asking whether it still leads";
     RevokeByFollower "etcd#16822" "a leader that was deposed goes on revoking";
     RevokeForwarded "etcd#15247" "revocations of a leader that was deposed meanwhile are forwarded to the next";
     RenewedByAnyone "etcd#20615" "leases are renewed by a member that may no longer lead";

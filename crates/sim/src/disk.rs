@@ -13,6 +13,9 @@ use wal::{Dir, File};
 /// What a disk writes at once or not at all.
 const SECTOR: usize = 512;
 
+/// Bytes at the end of a log in which no bit flips.
+const TAIL: u64 = 2048;
+
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
@@ -156,7 +159,8 @@ impl Disk {
         let mut content = content.lock();
         // Segments are filled with zeros beforehand: a bit there is outside the log.
         let used = content.now.iter().rposition(|byte| *byte != 0)? as u64 + 1;
-        let at = rng.below(used) as usize;
+        // Damage to the last record looks like a torn write, and rightly ends the log there.
+        let at = rng.below(used.checked_sub(TAIL)?) as usize;
         content.now[at] ^= 1 << rng.below(8);
         Some(format!("{name} at {at}"))
     }

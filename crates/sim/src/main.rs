@@ -97,6 +97,10 @@ fn plant_all(seeds: std::ops::Range<u64>, name: &str, all: bool) -> ExitCode {
             failure.violation.lines().next().unwrap_or_default()
         });
         missed += u32::from(outcome.first.is_none());
+        if let Some(failure) = &outcome.innocent {
+            println!("without the bug, too:\n{failure}");
+            missed += 1;
+        }
         let seed = outcome.first.as_ref().map(|failure| failure.seed);
         println!(
             "{:?} ({}): {} of {} seeds, first {seed:?}: {what:.160}",

@@ -60,6 +60,8 @@ pub struct World {
     clients_at: Option<Nanos>,
     dir: tempfile::TempDir,
     pub(crate) calm: bool,
+    /// Who led in each term.
+    leaders: BTreeMap<u64, u64>,
     /// Numbers of what happened.
     pub totals: Totals,
 }
@@ -85,6 +87,7 @@ impl World {
             clients_at: None,
             dir: scratch()?,
             calm: false,
+            leaders: BTreeMap::new(),
             totals: Totals {
                 seeds: 1,
                 ..Totals::default()

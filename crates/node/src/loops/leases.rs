@@ -124,8 +124,6 @@ impl Deadlines {
     /// Proposes what was due, if a quorum has confirmed that this member still leads.
     pub fn propose(&self, due: Due, confirmed: bool) {
         let core = &self.core;
-        #[cfg(feature = "planted")]
-        let confirmed = confirmed || planted::is(planted::Bug::RevokeUnconfirmed);
         let leads = confirmed && core.leads();
         if leads {
             core.note_confirmed(due.asked_at);

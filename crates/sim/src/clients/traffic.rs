@@ -41,7 +41,9 @@ pub async fn compact(mut client: Client) {
         let target = match client.rng.below(10) {
             0 => last,
             1 => now + 5,
-            2..6 => now,
+            // Exactly where something was deleted: the deletion must stay readable (etcd#18089).
+            2..5 => newest_delete(&client).unwrap_or(now),
+            5 | 6 => now,
             _ => client.rng.within(last.min(now) as u64, now as u64) as i64,
         };
         let request = pb::CompactionRequest {
@@ -52,6 +54,12 @@ pub async fn compact(mut client: Client) {
             last = target;
         }
     }
+}
+
+fn newest_delete(client: &Client) -> Option<i64> {
+    let desk = client.desk.lock();
+    let mut newest = desk.judge.space.events.iter().rev().take(50);
+    newest.find_map(|(revision, events)| events.iter().any(|event| event.delete).then_some(*revision))
 }
 
 /// Writes until it has succeeded; says how long that took.

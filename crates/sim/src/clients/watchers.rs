@@ -101,11 +101,12 @@ fn choose(client: &mut Client, swarm: &Swarm) -> pb::WatchCreateRequest {
     };
     let near =
         |base: i64, client: &mut Client, by: u64| base + client.rng.below(2 * by + 1) as i64 - by as i64;
-    let start_revision = match client.rng.below(6) {
+    let start_revision = match client.rng.below(8) {
         0 | 1 => 0,
         2 => near(current, client, 100).max(1),
         3 => current + client.rng.below(50) as i64,
-        4 => near(compacted, client, 1).max(1),
+        4 | 5 => near(compacted, client, 1).max(1),
+        6 => compacted.max(1),
         _ => near(current, client, 10).max(1),
     };
     let key: Bytes = format!("k{}", client.rng.below(swarm.keys)).into();

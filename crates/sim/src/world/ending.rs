@@ -1,6 +1,6 @@
 //! A run from its beginning to its end: faults, healing, proof of life, and the comparison with the model.
 
-use super::World;
+use super::{Event, World};
 use crate::machine::Machine;
 use crate::oracle::Violation;
 use crate::time::{MILLI, SECOND};
@@ -15,9 +15,9 @@ impl World {
         self.tell("all faults end");
         self.calm = true;
         self.net.heal(self.now);
-        self.net.noisy = false;
         self.desk.lock().healed = true;
         self.outbox.calm.store(true, Ordering::Relaxed);
+        self.hurry();
         let ids: Vec<u64> = self.machines.keys().copied().collect();
         for id in ids {
             let now = self.now;
@@ -35,6 +35,20 @@ impl World {
             }
             self.start(id);
             self.wake(id, now);
+        }
+    }
+
+    /// What is late because of faults happens soon: letters on slow ways, writes on disks that did not answer.
+    fn hurry(&mut self) {
+        let soon = self.now + 10 * MILLI;
+        self.net.hurry(soon);
+        let late = self.queue.split_off(&(soon, 0));
+        for ((at, number), event) in late {
+            let at = match event {
+                Event::Written(..) | Event::Applied(..) | Event::Arrives(_) => soon,
+                _ => at,
+            };
+            self.queue.insert((at, number), event);
         }
     }
 

@@ -167,6 +167,10 @@ impl World {
         if leads && !leader_before {
             self.totals.leaders += 1;
             self.tell(&format!("m{id:x} leads in term {term}"));
+            let first = *self.leaders.entry(term.0).or_insert(id);
+            if first != id {
+                self.violate(format!("m{first:x} and m{id:x} lead in term {term}"));
+            }
         }
         if wants.ended {
             self.ended(id);
