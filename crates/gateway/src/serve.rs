@@ -245,6 +245,8 @@ struct Thread {
 impl Thread {
     /// Serves what arrives; returns once nothing more can arrive, and all is served or to be cut.
     async fn run(self, mut arrivals: mpsc::Receiver<Arrival>) {
+        let node = self.core.shared.node.clone();
+        tokio::spawn(async move { node.attend().await });
         while let Some(arrival) = arrivals.recv().await {
             tokio::spawn(connection(Arc::clone(&self.core), arrival));
         }

@@ -50,6 +50,12 @@ impl Handle {
         })
     }
 
+    /// To run on a thread whose runtime runs tasks on that thread alone: while this future lives, the thread's requests
+    /// are proposed and answered in bunches, with one wake-up for all. Never resolves; to be dropped at the end.
+    pub async fn attend(&self) {
+        crate::mailbox::attend(&self.core).await;
+    }
+
     /// Hands leadership over where it can, ends all loops, fails what still waits with `server stopped`, flushes
     /// the store and closes the log.
     pub async fn stop(&self) {

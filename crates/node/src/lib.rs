@@ -12,6 +12,7 @@ mod handle;
 mod layout;
 mod loops;
 mod machine;
+mod mailbox;
 mod metrics;
 mod observer;
 mod options;

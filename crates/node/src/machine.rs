@@ -2,7 +2,8 @@
 
 use crate::core::Core;
 use crate::layout::Layout;
-use crate::waiters::Answer;
+use crate::mailbox::{Letter, Sorter};
+use crate::waiters::{Answer, Waiting};
 use apply::{Machine, Outcome};
 use bytes::Bytes;
 use membership::{Change, ChangeKind};
@@ -13,7 +14,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// Bytes written since the last flush at which the next one is asked for. More would make recovery longer, for the log
 /// is replayed from the last flush on; less would make many small files.
@@ -24,7 +24,8 @@ pub(crate) struct Replica {
     core: Arc<Core>,
     machine: Machine,
     layout: Layout,
-    replies: Vec<(oneshot::Sender<Answer>, Answer)>,
+    replies: Vec<(Waiting, Answer)>,
+    sorter: Sorter,
 }
 
 impl Replica {
@@ -38,6 +39,7 @@ impl Replica {
             machine,
             layout,
             replies: Vec::new(),
+            sorter: Sorter::default(),
         };
         replica.announce_members();
         replica
@@ -168,9 +170,10 @@ impl Replica {
         self.core.hub.publish(changes);
         self.core.applied.advance(self.machine.applied().index.0);
         for (waiter, answer) in self.replies.drain(..) {
-            // An error means that the caller has gone.
-            let _ = waiter.send(answer);
+            self.sorter
+                .add(waiter.mailbox, Letter::Applied(waiter.sender, answer));
         }
+        self.sorter.post();
         if self.core.signals.unflushed_bytes.load(Ordering::Relaxed) >= FLUSH_BYTES {
             let _ = self.core.signals.flush.try_send(());
         }

@@ -1,6 +1,7 @@
 //! Proposals and read barriers: into the engine, and what becomes of those that get no answer.
 
 use crate::core::{Core, refused};
+use crate::mailbox::Mailbox;
 use crate::{Caller, Error, Result};
 use apply::quota;
 use model::pb::etcdserverpb as pb;
@@ -33,7 +34,8 @@ impl Core {
     }
 
     async fn propose_as(&self, request: Request, caller: &Caller) -> Result<Reply> {
-        let mut waiter = self.requests.register();
+        let mailbox = Mailbox::of(self);
+        let mut waiter = self.requests.register(mailbox.clone());
         let command = Command {
             id: waiter.id,
             username: caller.username.clone(),
@@ -46,7 +48,10 @@ impl Core {
             return Err(Rejection::RequestTooLarge.into());
         }
         let started = self.clock.now();
-        self.engine()?.propose(vec![entry]).map_err(refused)?;
+        match mailbox {
+            Some(mailbox) => mailbox.propose(waiter.id, entry),
+            None => self.engine()?.propose(vec![entry]).map_err(refused)?,
+        }
         self.answer(&mut waiter, started).await
     }
 
@@ -133,10 +138,16 @@ impl Core {
             return Ok(());
         }
         let started = self.clock.now();
-        let (sender, receiver) = oneshot::channel();
-        self.engine()?.read_index(Box::new(move |result| {
-            let _ = sender.send(result);
-        }));
+        let receiver = match Mailbox::of(self) {
+            Some(mailbox) => mailbox.read(),
+            None => {
+                let (sender, receiver) = oneshot::channel();
+                self.engine()?.read_index(Box::new(move |result| {
+                    let _ = sender.send(result);
+                }));
+                receiver
+            }
+        };
         let answer = tokio::time::timeout(self.request_timeout(), receiver).await;
         if self.clock.now().saturating_sub(started) > SLOW_READ {
             self.metrics.slow_reads.inc();

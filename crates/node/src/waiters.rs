@@ -1,9 +1,11 @@
 //! Who waits for what: requests by id, and applied indexes.
 
+use crate::mailbox::Mailbox;
 use model::{LogIndex, MemberId, Rejection, Reply};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -23,7 +25,14 @@ pub(crate) struct Requests {
     shards: [Mutex<Shard>; SHARDS],
 }
 
-type Shard = HashMap<u64, oneshot::Sender<Answer>, BuildHasherDefault<Id>>;
+type Shard = HashMap<u64, Waiting, BuildHasherDefault<Id>>;
+
+/// Where the answer to a request goes.
+pub(crate) struct Waiting {
+    pub sender: oneshot::Sender<Answer>,
+    /// That of the thread the caller waits on, if it has one.
+    pub mailbox: Option<Arc<Mailbox>>,
+}
 
 /// Ids count up: they spread by themselves.
 #[derive(Default)]
@@ -67,10 +76,10 @@ impl Requests {
         self.next.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub fn register(&self) -> Waiter<'_> {
+    pub fn register(&self, mailbox: Option<Arc<Mailbox>>) -> Waiter<'_> {
         let id = self.next_id();
         let (sender, answer) = oneshot::channel();
-        self.shard(id).lock().insert(id, sender);
+        self.shard(id).lock().insert(id, Waiting { sender, mailbox });
         Waiter {
             requests: self,
             id,
@@ -79,7 +88,7 @@ impl Requests {
     }
 
     /// Who waits for this request, if anybody does on this member. To be answered once its effect is published.
-    pub fn take(&self, id: u64) -> Option<oneshot::Sender<Answer>> {
+    pub fn take(&self, id: u64) -> Option<Waiting> {
         self.shard(id).lock().remove(&id)
     }
 
@@ -91,8 +100,8 @@ impl Requests {
     /// Answers all that wait with `server stopped`.
     pub fn fail_all(&self) {
         for shard in &self.shards {
-            for (_, sender) in shard.lock().drain() {
-                let _ = sender.send(Err(Rejection::Stopped));
+            for (_, waiting) in shard.lock().drain() {
+                let _ = waiting.sender.send(Err(Rejection::Stopped));
             }
         }
     }
@@ -176,7 +185,7 @@ mod tests {
     #[test]
     fn a_caller_that_leaves_is_forgotten() {
         let requests = Requests::new(MemberId(1), Duration::from_secs(1));
-        let waiter = requests.register();
+        let waiter = requests.register(None);
         assert_eq!(requests.len(), 1);
         drop(waiter);
         assert_eq!(requests.len(), 0);

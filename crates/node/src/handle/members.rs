@@ -124,7 +124,7 @@ impl Handle {
         let _turn = self.core.member_changes.lock().await;
         self.cluster()
             .check(&change, Some(self.core.options.learners_max))?;
-        let mut waiter = self.core.requests.register();
+        let mut waiter = self.core.requests.register(None);
         let proposal = encode_change(waiter.id, &change);
         let started = self.core.clock.now();
         let engine = self.core.engine()?;
