@@ -6,6 +6,7 @@
 mod peers;
 
 mod link;
+mod metrics;
 mod outbox;
 mod service;
 mod snapshot;

@@ -1,17 +1,19 @@
 //! The way to one member: a connection, made again whenever it is lost, and a stream of raft messages on it.
 
 use crate::identity::{CLUSTER_MISMATCH, REMOVED};
+use crate::metrics::LinkMetrics;
 use crate::outbox::Outbox;
 use crate::peers::Shared;
 use crate::{Connector, Error};
 use api::quorate::peer::peer_client::PeerClient;
-use api::quorate::peer::{RaftBatch, RaftEnd};
+use api::quorate::peer::{ProbeRequest, RaftBatch, RaftEnd};
 use futures::StreamExt;
 use futures::stream::{BoxStream, Stream};
 use hyper_util::rt::TokioIo;
 use model::MemberId;
 use parking_lot::Mutex;
-use std::pin::Pin;
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -26,6 +28,9 @@ use url::Url;
 /// closing its connections is noticed within seconds.
 pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Between two measurements of the round trip.
+const ROUND_TRIP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// HTTP/2 windows: a burst of entries, or a part of a snapshot, must not wait for a round trip.
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 8 << 20;
@@ -45,6 +50,7 @@ const REFUSED: Duration = Duration::from_secs(5);
 pub(crate) struct Link {
     pub(crate) id: MemberId,
     pub(crate) outbox: Outbox,
+    metrics: LinkMetrics,
     state: Mutex<State>,
     /// New URLs, or a sign that it is worth trying again at once.
     nudged: Notify,
@@ -75,6 +81,7 @@ impl Link {
         let link = Arc::new(Self {
             id,
             outbox: Outbox::default(),
+            metrics: shared.metrics.link(id),
             state: Mutex::new(State {
                 urls,
                 learned,
@@ -136,7 +143,7 @@ impl Link {
                 task.abort();
             }
         }
-        self.state.lock().connection = None;
+        self.disconnected();
         self.outbox.clear();
     }
 
@@ -152,6 +159,18 @@ impl Link {
         state.complaint = complaint;
         drop(state);
         tracing::warn!(peer = %self.id, url, error = reason, "peer is not reachable");
+    }
+
+    fn connected(&self, channel: Channel, since: Instant) {
+        self.state.lock().connection = Some(Connection { channel, since });
+        self.metrics.active.set(1);
+    }
+
+    fn disconnected(&self) {
+        if self.state.lock().connection.take().is_some() {
+            self.metrics.active.set(0);
+            self.metrics.disconnected.inc();
+        }
     }
 
     fn target(&self, attempt: usize) -> (Option<String>, u64) {
@@ -183,6 +202,7 @@ async fn run(link: Arc<Link>, shared: Arc<Shared>) {
             }
             End::Refused => REFUSED,
         };
+        link.metrics.send_failures.inc();
         link.outbox.clear();
         shared.report_unreachable(link.id);
         tokio::select! {
@@ -220,20 +240,22 @@ async fn converse(link: &Arc<Link>, shared: &Shared, url: &str, version: u64) ->
     tracing::info!(peer = %link.id, url, "peer became active");
     link.state.lock().complaint.clear();
     let since = Instant::now();
-    link.state.lock().connection = Some(Connection { channel, since });
+    link.connected(channel.clone(), since);
+    let mut probing = pin!(probe(link, shared, channel));
     let end = loop {
         tokio::select! {
+            never = &mut probing => match never {},
             end = answer.message() => break end.err(),
             () = link.outbox.overflowed() => shared.report_unreachable(link.id),
             () = link.nudged.notified() => {
                 if link.state.lock().version != version {
-                    link.state.lock().connection = None;
+                    link.disconnected();
                     return End::Changed;
                 }
             }
         }
     };
-    link.state.lock().connection = None;
+    link.disconnected();
     match end {
         Some(status) if is_refusal(&status) => refused(link, shared, url, &status),
         end => {
@@ -242,6 +264,20 @@ async fn converse(link: &Arc<Link>, shared: &Shared, url: &str, version: u64) ->
             End::Lost {
                 stood: since.elapsed() >= STOOD,
             }
+        }
+    }
+}
+
+/// Measures from time to time how long the way to the member and back is.
+async fn probe(link: &Link, shared: &Shared, channel: Channel) -> Infallible {
+    let mut client = PeerClient::new(channel);
+    loop {
+        tokio::time::sleep(ROUND_TRIP_INTERVAL).await;
+        let mut request = Request::new(ProbeRequest {});
+        shared.identity.stamp(request.metadata_mut(), link.id);
+        let sent = Instant::now();
+        if let Ok(Ok(_)) = tokio::time::timeout(ROUND_TRIP_INTERVAL, client.probe(request)).await {
+            link.metrics.round_trip.observe(sent.elapsed().as_secs_f64());
         }
     }
 }
@@ -276,6 +312,8 @@ impl Batches {
     fn new(link: Arc<Link>) -> Self {
         let next = |link: Arc<Link>| async move {
             let messages = link.outbox.batch().await;
+            let bytes: usize = messages.iter().map(bytes::Bytes::len).sum();
+            link.metrics.sent.inc_by(bytes as u64);
             Some((RaftBatch { messages }, link))
         };
         Self(futures::stream::unfold(link, next).boxed())

@@ -1,6 +1,7 @@
 //! The other members, as far as talking to them goes.
 
 use crate::link::{Link, chain};
+use crate::metrics::Metrics;
 use crate::serve;
 use crate::service::Service;
 use crate::snapshot::{Receiver, send};
@@ -44,6 +45,8 @@ pub struct Options {
     pub message_bytes_max: usize,
     /// Snapshots are sent no faster than this, in bytes per second; 0 is unlimited.
     pub snapshot_rate: u64,
+    /// Where the metrics are registered; nothing else may have registered them there.
+    pub registry: prometheus::Registry,
 }
 
 /// The other members: sends to them, serves them. Cheap to clone. Must be made within a tokio runtime, in which its
@@ -62,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) runtime: Handle,
     pub(crate) receiver: Receiver,
     pub(crate) sending: Semaphore,
+    pub(crate) metrics: Metrics,
     request_timeout: Duration,
     message_bytes_max: usize,
     links: RwLock<HashMap<u64, Arc<Link>>>,
@@ -74,7 +78,10 @@ impl Peers {
     /// Without members yet. Messages that come in before [`Peers::attach`] are dropped.
     pub fn new(options: Options) -> io::Result<Self> {
         let receiver = Receiver::new(options.snapshot_dir)?;
+        let metrics =
+            Metrics::register(&options.registry, options.identity.member).map_err(io::Error::other)?;
         let shared = Shared {
+            metrics,
             identity: options.identity,
             connector: options.connector,
             connect_timeout: options.connect_timeout,
@@ -116,6 +123,7 @@ impl Peers {
         let link = self.shared.links.write().remove(&id.0);
         if let Some(link) = link {
             link.stop();
+            self.shared.metrics.forget(id);
         }
     }
 

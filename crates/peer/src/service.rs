@@ -5,7 +5,7 @@ use crate::identity::{REMOVED, Sender};
 use crate::peers::Shared;
 use crate::snapshot::receive;
 use api::quorate::peer::peer_server::Peer;
-use api::quorate::peer::{RaftBatch, RaftEnd, SnapshotChunk, SnapshotProgress};
+use api::quorate::peer::{ProbeRequest, ProbeResponse, RaftBatch, RaftEnd, SnapshotChunk, SnapshotProgress};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use model::pb::etcdserverpb as pb;
@@ -80,12 +80,15 @@ impl Peer for Service {
         self.shared.heard_of(sender.member, sender.peer_urls.clone());
         let (end, ended) = oneshot::channel();
         let service = self.clone();
+        let metrics = self.shared.metrics.source(sender.member);
         let mut batches = request.into_inner();
         // Reads in a task of its own: the answer may be sent only when it is over.
         tokio::spawn(async move {
             let status = loop {
                 match batches.message().await {
                     Ok(Some(batch)) => {
+                        let bytes: usize = batch.messages.iter().map(bytes::Bytes::len).sum();
+                        metrics.received.inc_by(bytes as u64);
                         if let Err(status) = service.step(&sender, batch) {
                             break Some(status);
                         }
@@ -94,6 +97,9 @@ impl Peer for Service {
                     Err(status) => break Some(status),
                 }
             };
+            if status.is_some() {
+                metrics.failures.inc();
+            }
             let _ = end.send(status);
         });
         let answer = futures::stream::once(ended).filter_map(async |end| end.ok().flatten().map(Err));
@@ -110,6 +116,11 @@ impl Peer for Service {
             sender,
             request.into_inner(),
         )))
+    }
+
+    async fn probe(&self, request: Request<ProbeRequest>) -> Result<Response<ProbeResponse>, Status> {
+        self.admit(request.metadata())?;
+        Ok(Response::new(ProbeResponse {}))
     }
 
     async fn lease_keep_alive(

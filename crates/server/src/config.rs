@@ -73,6 +73,10 @@ pub struct Config {
     pub compaction_batch: usize,
     /// The pause.
     pub compaction_pause: Duration,
+    /// Time between comparisons of all data with the other members; zero for none.
+    pub corrupt_check_interval: Duration,
+    /// Time between comparisons of what compactions found.
+    pub compact_hash_check_interval: Duration,
     /// Time between progress notifications of quiet watches.
     pub progress_interval: Duration,
     /// Cost of hashing a password: the base-2 logarithm of its rounds.
@@ -229,6 +233,8 @@ impl Config {
                 0 => 1000,
                 rows => rows as usize,
             },
+            corrupt_check_interval: duration("corrupt-check-time"),
+            compact_hash_check_interval: duration("compact-hash-check-time"),
             compaction_pause: or(duration("compaction-sleep-interval"), Duration::from_millis(10)),
             progress_interval: or(
                 duration("watch-progress-notify-interval"),
@@ -338,6 +344,9 @@ impl Config {
         }
         if election == 0 {
             return wrong("--election-timeout must be >0 (set to 0ms)".to_owned());
+        }
+        if self.compact_hash_check_interval.is_zero() {
+            return wrong("--compact-hash-check-time must be >0 (set to 0s)".to_owned());
         }
         if heartbeat.saturating_mul(5) > election {
             return wrong(format!(

@@ -217,8 +217,8 @@ flags! {
     "distributed-tracing-sampling-rate" Unsigned, "0" => Missing;
 
     // Features.
-    "corrupt-check-time" Duration, "0s" => Missing;
-    "compact-hash-check-time" Duration, "1m0s" => NoEffect;
+    "corrupt-check-time" Duration, "0s" => Full;
+    "compact-hash-check-time" Duration, "1m0s" => Full;
     "compaction-batch-limit" Unsigned, "0" => Full;
     "compaction-sleep-interval" Duration, "0s" => Full;
     "watch-progress-notify-interval" Duration, "0s" => Full;

@@ -24,6 +24,7 @@ pub mod discover;
 mod identity;
 mod link;
 pub mod logging;
+mod metrics;
 pub mod rotation;
 pub mod signal;
 mod store;

@@ -2,7 +2,7 @@
 
 use crate::command_line::{ETCD_VERSION, VERSION};
 use model::pb::etcdserverpb as pb;
-use model::{LeaseId, MemberId, Rejection};
+use model::{LeaseId, MemberId, Rejection, Revision};
 use node::{BoxFuture, Handle};
 use peer::{Error, Peers, Versions};
 use std::sync::OnceLock;
@@ -51,6 +51,14 @@ impl node::Peers for Outward {
                 .await
                 .ok()
                 .map(|versions| versions.server)
+        })
+    }
+
+    fn hash_kv(&self, member: MemberId, revision: Revision) -> BoxFuture<node::Result<pb::HashKvResponse>> {
+        let peers = self.peers.clone();
+        Box::pin(async move {
+            let request = pb::HashKvRequest { revision: revision.0 };
+            Ok(peers.hash_kv(member, request).await.map_err(refused)?)
         })
     }
 

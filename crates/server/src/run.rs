@@ -6,6 +6,7 @@ use crate::command_line::{ETCD_VERSION, VERSION};
 use crate::config::{AutoCompaction, Config};
 use crate::link::{Inward, Outward};
 use crate::listeners::Listeners;
+use crate::metrics;
 use crate::signal::{self, Signals};
 use crate::store;
 use anyhow::Context;
@@ -46,6 +47,7 @@ async fn serve(config: Config) -> anyhow::Result<Option<i32>> {
         .await
         .context("bootstrap failed")?;
 
+    let registry = metrics::registry(&config)?;
     let peers = Peers::new(peer::Options {
         identity: Identity {
             cluster: start.cluster,
@@ -59,12 +61,9 @@ async fn serve(config: Config) -> anyhow::Result<Option<i32>> {
         request_timeout: Duration::from_secs(5) + 2 * config.election_timeout,
         message_bytes_max: (config.request_bytes_max * 4).max(16 << 20),
         snapshot_rate: 0,
+        registry: registry.clone(),
     })
     .context("cannot prepare the directory for snapshots")?;
-    let registry = prometheus::Registry::new();
-    registry.register(Box::new(
-        prometheus::process_collector::ProcessCollector::for_self(),
-    ))?;
     let options = node_options(&config, &start, &peers, open_store, registry.clone())?;
     let node = node::Handle::start(options)?;
     peers.attach(Arc::new(node.raft()?.clone()));
@@ -91,6 +90,16 @@ async fn serve(config: Config) -> anyhow::Result<Option<i32>> {
             return Ok(None);
         }
     }
+    if config.features.is_open("InitialCorruptCheck") {
+        node.check_initial_corruption()
+            .await
+            .context("the data of this member is not the cluster's; remove the member, empty its directory, add it again")?;
+    }
+    node.start_corruption_checks(node::CorruptionChecks {
+        periodic: Some(config.corrupt_check_interval).filter(|interval| !interval.is_zero()),
+        compactions: Some(config.compact_hash_check_interval)
+            .filter(|_| config.features.is_open("CompactHashCheck")),
+    });
     let mut signals = Signals::catch().context("cannot catch signals")?;
     let (stop_clients, clients_stopped) = tokio::sync::oneshot::channel::<()>();
     let gateway = tokio::spawn(gateway::serve(

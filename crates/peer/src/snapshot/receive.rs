@@ -127,9 +127,11 @@ pub(crate) fn receive(
     let (progress, answers) = mpsc::channel(2);
     tokio::spawn(async move {
         let member = sender.member;
+        let metrics = shared.metrics.receiving(member);
         let result = run(&shared, &sender, chunks, &progress).await;
         let answer = match result {
             Ok(()) => {
+                metrics.done();
                 tracing::info!(peer = %member, "received and saved database snapshot");
                 Ok(SnapshotProgress {
                     file: 0,

@@ -35,8 +35,10 @@ pub(crate) async fn send(shared: Arc<Shared>, link: Arc<Link>, message: Bytes, c
         return;
     };
     tracing::info!(peer = %id, index = checkpoint.index(), "sending database snapshot");
+    let metrics = shared.metrics.sending(id);
     match transfer(&shared, &link, message, checkpoint.path()).await {
         Ok(bytes) => {
+            metrics.done();
             tracing::info!(peer = %id, index = checkpoint.index(), bytes, "sent database snapshot");
             shared.report_snapshot(id, true);
         }

@@ -353,6 +353,7 @@ impl Node {
             request_timeout: Duration::from_millis(500),
             message_bytes_max: 16 << 20,
             snapshot_rate: 0,
+            registry: prometheus::Registry::new(),
         })
         .expect("peers");
         let raft = Arc::new(Raft::default());
