@@ -205,6 +205,7 @@ impl Applier {
             configuration: self.configuration.clone(),
         });
         self.shared.inbox.applied(index, change);
+        self.shared.drive();
         self.answer_readers();
         self.look_at_durable();
         Ok(())
@@ -232,6 +233,7 @@ impl Applier {
         if durable >= self.reported + self.shared.options.snapshot_count {
             self.reported = durable;
             self.shared.inbox.durable(durable);
+            self.shared.drive();
         }
         if self
             .looks
@@ -271,6 +273,7 @@ impl Applier {
         self.reported = index;
         self.shared.applied.store(index, Ordering::Release);
         self.shared.inbox.applied(index, None);
+        self.shared.drive();
         self.answer_readers();
         Ok(())
     }
@@ -293,6 +296,7 @@ impl Applier {
             );
             directory::discard(&path);
             self.shared.inbox.checkpoint(Event::SnapshotNotMade);
+            self.shared.drive();
             return Ok(());
         }
         let took = self.shared.now() - began;
@@ -302,6 +306,7 @@ impl Applier {
         self.shared
             .inbox
             .checkpoint(Event::SnapshotMade { token, applied });
+        self.shared.drive();
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use wal::{Record, Recovered, Wal};
 
 use crate::applier::{self, Applier, Made};
 use crate::consensus::{Core, CoreOptions, HardState, Remembered, first_entries};
-use crate::raft_loop::RaftLoop;
+use crate::raft_loop::{self, RaftLoop};
 use crate::shared::Shared;
 use crate::{
     Applied, Bootstrap, Configuration, Error, Handle, Options, StateMachine, Transport, directory, log_writer,
@@ -51,7 +51,7 @@ impl Engine {
         let started = shared
             .spawn("raft-log", move |shared| log_writer::run(shared, wal))
             .and_then(|()| shared.spawn("raft-apply", move |_| applier.run()))
-            .and_then(|()| shared.spawn("raft", move |_| raft.run()));
+            .and_then(|()| shared.spawn("raft", move |shared| raft_loop::run(shared, raft)));
         if let Err(error) = started {
             shared.log.abandon();
             shared.apply.abandon();

@@ -22,8 +22,8 @@ pub type TransferCallback = Box<dyn FnOnce(Result<(), TransferError>) + Send>;
 /// Proposals larger than this are refused; far above what a client may send, and below what a message may hold.
 const PROPOSAL_BYTES_MAX: usize = 64 << 20;
 
-/// A running engine. Cheap to clone; no method but [`stop`](Self::stop) blocks, each takes one short lock. Callbacks
-/// run on engine threads and must return at once.
+/// A running engine. Cheap to clone; no method but [`stop`](Self::stop) blocks. A call that brings something may do the
+/// raft loop's work for it, microseconds of it, and callbacks for others with that. Callbacks must return at once.
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) shared: Arc<Shared>,
@@ -35,7 +35,7 @@ impl Handle {
     /// be applied after its caller has given up.
     pub fn propose(&self, proposals: Vec<Bytes>) -> Result<(), ProposeError> {
         check(&proposals)?;
-        self.shared.inbox.propose(proposals)
+        self.arrived(self.shared.inbox.propose(proposals))
     }
 
     /// Puts proposals into the log as leader of `term`, and only so: if this member does not lead in it when they get
@@ -43,26 +43,25 @@ impl Handle {
     /// late they come.
     pub fn propose_as_leader(&self, term: u64, proposals: Vec<Bytes>) -> Result<(), ProposeError> {
         check(&proposals)?;
-        self.shared
-            .inbox
-            .event(Event::ProposeAsLeader { term, proposals })
+        let event = Event::ProposeAsLeader { term, proposals };
+        self.arrived(self.shared.inbox.event(event))
     }
 
     /// Proposes a configuration change. Raft carries one at a time; a leader lets further ones wait.
     pub fn propose_conf_change(&self, change: Change) -> Result<(), ProposeError> {
-        self.shared.inbox.event(Event::ProposeChange(change))
+        self.arrived(self.shared.inbox.event(Event::ProposeChange(change)))
     }
 
     /// Confirms with a quorum an index that covers all writes acknowledged before this call, waits until it is applied,
     /// and then calls `callback` with it. Requests that arrive together share one round.
     pub fn read_index(&self, callback: ReadCallback) {
-        self.shared.inbox.read(Reader::new(callback));
+        self.arrived(self.shared.inbox.read(Reader::new(callback)));
     }
 
     /// Takes an encoded message from a peer. Anything may be thrown at it.
     pub fn step(&self, message: Bytes) -> Result<(), StepError> {
         let message = self.decode(message, MessageKind::Other)?;
-        self.shared.inbox.messages(vec![(message, None)])
+        self.arrived(self.shared.inbox.messages(vec![(message, None)]))
     }
 
     /// Takes several messages under one lock: all of them, or none if one is refused.
@@ -72,7 +71,7 @@ impl Handle {
                 .map(|message| (message, None))
         };
         let messages = messages.into_iter().map(decode).collect::<Result<_, _>>()?;
-        self.shared.inbox.messages(messages)
+        self.arrived(self.shared.inbox.messages(messages))
     }
 
     /// Takes a leader's snapshot whose files have been received, checked and synced into `dir`, in the file system of
@@ -81,10 +80,17 @@ impl Handle {
         let taken = self
             .decode(message, MessageKind::Snapshot)
             .and_then(|message| self.shared.inbox.messages(vec![(message, Some(dir.clone()))]));
+        let taken = self.arrived(taken);
         if taken.is_err() {
             directory::discard(&dir);
         }
         taken
+    }
+
+    /// Something was put into the inbox: the loop gets its turn.
+    fn arrived<T>(&self, outcome: T) -> T {
+        self.shared.drive();
+        outcome
     }
 
     fn decode(&self, message: Bytes, kind: MessageKind) -> Result<PeerMessage, StepError> {
@@ -100,7 +106,7 @@ impl Handle {
 
     /// Hands leadership to `to`.
     pub fn transfer_leader(&self, to: u64, callback: TransferCallback) {
-        self.shared.inbox.transfer(to, Transferrer::new(callback));
+        self.arrived(self.shared.inbox.transfer(to, Transferrer::new(callback)));
     }
 
     /// Stands for election at once.
@@ -120,7 +126,7 @@ impl Handle {
 
     fn report(&self, event: Event) {
         // Refused only by an engine that has stopped or is flooded with reports, each of which may be lost.
-        let _ = self.shared.inbox.event(event);
+        let _ = self.arrived(self.shared.inbox.event(event));
     }
 
     /// The current state.

@@ -1,5 +1,5 @@
-//! Where everything arrives for the raft thread: one lock, taken once per call and once per turn of the loop, so that
-//! a turn sees all that has gathered as one batch.
+//! Where everything arrives for the raft loop: one lock, taken once per call and once per turn of the loop, so that a
+//! turn sees all that has gathered as one batch. Nobody is woken by what arrives: see `Shared::drive`.
 
 use std::mem;
 use std::path::PathBuf;
@@ -49,7 +49,7 @@ pub(crate) struct Mail {
     waiting: Count,
     /// Reads from their arrival here until they are answered.
     reading: usize,
-    /// The raft thread cannot go on before more is applied.
+    /// The loop cannot go on before more is applied.
     wants_applied: bool,
     closed: bool,
 }
@@ -82,7 +82,6 @@ impl Inbox {
         mail.waiting.proposals += proposals.len();
         mail.waiting.bytes += bytes;
         mail.proposals.extend(proposals);
-        self.wake.notify_one();
         Ok(())
     }
 
@@ -109,7 +108,6 @@ impl Inbox {
         }
         mail.message_bytes += bytes;
         mail.messages.extend(messages);
-        self.wake.notify_one();
         Ok(())
     }
 
@@ -125,7 +123,6 @@ impl Inbox {
         } else {
             mail.reading += 1;
             mail.reads.push(reader);
-            self.wake.notify_one();
         }
     }
 
@@ -153,7 +150,6 @@ impl Inbox {
             return Err(ProposeError::Overloaded);
         }
         mail.events.push(event);
-        self.wake.notify_one();
         Ok(())
     }
 
@@ -166,18 +162,13 @@ impl Inbox {
         self.put(|mail| mail.persisted = mail.persisted.max(number));
     }
 
-    /// Entries were applied. The raft thread is woken only if it waits for that; else it sees it on its next turn.
+    /// Entries were applied. Reason for a turn only if the loop waits for that, or a change came with them; else it
+    /// sees it on its next turn.
     pub fn applied(&self, index: u64, change: Option<AppliedChange>) {
-        let mut mail = self.mail.lock();
-        if mail.closed {
-            return;
-        }
-        let wake = change.is_some() || mail.wants_applied;
-        mail.applied = index;
-        mail.changes.extend(change);
-        if wake {
-            self.wake.notify_one();
-        }
+        self.put(|mail| {
+            mail.applied = index;
+            mail.changes.extend(change);
+        });
     }
 
     pub fn durable(&self, index: u64) {
@@ -200,16 +191,26 @@ impl Inbox {
         drop(left);
     }
 
-    /// Everything that has arrived, at the latest at `until`; `None` once closed.
-    pub fn take(&self, until: Instant, wants_applied: bool) -> Option<Mail> {
+    /// Sleeps until the time has come; `false` once closed.
+    pub fn sleep(&self, until: Instant) -> bool {
         let mut mail = self.mail.lock();
-        mail.wants_applied = wants_applied;
-        while mail.is_empty() && !mail.closed {
+        while !mail.closed {
             if self.wake.wait_until(&mut mail, until).timed_out() {
                 break;
             }
         }
-        mail.take()
+        !mail.closed
+    }
+
+    /// Whether the loop cannot go on before more is applied.
+    pub fn want_applied(&self, wanted: bool) {
+        self.mail.lock().wants_applied = wanted;
+    }
+
+    /// Whether something has arrived that is not to wait for the next tick.
+    pub fn is_urgent(&self) -> bool {
+        let mail = self.mail.lock();
+        !mail.closed && mail.is_urgent()
     }
 
     /// What has arrived so far; `None` once closed.
@@ -227,7 +228,6 @@ impl Inbox {
         let mut mail = self.mail.lock();
         if !mail.closed {
             put(&mut mail);
-            self.wake.notify_one();
         }
     }
 }
@@ -241,19 +241,25 @@ impl Mail {
         let kept = Mail {
             waiting: self.waiting,
             reading: self.reading,
+            wants_applied: self.wants_applied,
             ..Mail::default()
         };
         Some(mem::replace(self, kept))
     }
 
     fn is_empty(&self) -> bool {
-        self.proposals.is_empty()
-            && self.messages.is_empty()
-            && self.reads.is_empty()
-            && self.transfers.is_empty()
-            && self.persisted == 0
-            && self.applied == 0
-            && self.durable == 0
-            && self.events.is_empty()
+        !self.is_urgent() && self.applied == 0
+    }
+
+    fn is_urgent(&self) -> bool {
+        !self.proposals.is_empty()
+            || !self.messages.is_empty()
+            || !self.reads.is_empty()
+            || !self.transfers.is_empty()
+            || !self.changes.is_empty()
+            || !self.events.is_empty()
+            || self.persisted > 0
+            || self.durable > 0
+            || (self.wants_applied && self.applied > 0)
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn turn(shared: &Shared, wal: &mut Wal, jobs: Vec<Job>) -> Result<(),
     shared.writing(false);
     if let Some(number) = outcome.map_err(Fault::Log)? {
         shared.inbox.persisted(number);
+        shared.drive();
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The raft thread: feeds the core and carries out what it says. Never waits for anything but its inbox.
+//! The raft loop: feeds the core and carries out what it says. A turn of it never waits; it is given by the thread that
+//! brings something, and by the raft thread when it is time for a tick.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -36,6 +37,36 @@ pub(crate) struct RaftLoop {
     next_tick: Instant,
 }
 
+/// The raft thread: keeps the loop's time, and takes the loop out of the world at the end.
+pub(crate) fn run(shared: &Arc<Shared>, raft: RaftLoop) -> Result<(), Fault> {
+    let outcome = keep_time(shared, raft);
+    if let Some(mut raft) = shared.raft.lock().take() {
+        raft.finish();
+    }
+    outcome
+}
+
+fn keep_time(shared: &Arc<Shared>, mut raft: RaftLoop) -> Result<(), Fault> {
+    let begun = raft.carry_out_all();
+    let mut next_tick = raft.next_tick();
+    *shared.raft.lock() = Some(raft);
+    begun?;
+    // What has come before the loop was there.
+    shared.drive();
+    while shared.inbox.sleep(next_tick) {
+        if let Some(raft) = &mut *shared.raft.lock() {
+            if shared.now() >= raft.next_tick()
+                && let Some(mail) = shared.inbox.take_now()
+            {
+                raft.turn(mail)?;
+            }
+            next_tick = raft.next_tick();
+        }
+        shared.drive();
+    }
+    Ok(())
+}
+
 impl RaftLoop {
     pub fn new(shared: Arc<Shared>, core: Core, transport: Arc<dyn Transport>, made: Arc<Made>) -> Self {
         let start = shared.now();
@@ -56,24 +87,6 @@ impl RaftLoop {
         }
     }
 
-    pub fn run(mut self) -> Result<(), Fault> {
-        let outcome = self.turns();
-        self.finish();
-        outcome
-    }
-
-    fn turns(&mut self) -> Result<(), Fault> {
-        self.carry_out_all()?;
-        while let Some(mail) = self
-            .shared
-            .inbox
-            .take(self.next_tick, self.core.waits_for_applied())
-        {
-            self.turn(mail)?;
-        }
-        Ok(())
-    }
-
     /// When the next turn is due, with or without mail.
     pub fn next_tick(&self) -> Instant {
         self.next_tick
@@ -87,6 +100,7 @@ impl RaftLoop {
             self.tick(time)?;
         }
         self.carry_out_all()?;
+        self.shared.inbox.want_applied(self.core.waits_for_applied());
         self.publish();
         Ok(())
     }

@@ -13,6 +13,7 @@ use crate::applier;
 use crate::inbox::{Bounds, Inbox};
 use crate::log_writer;
 use crate::queue::Queue;
+use crate::raft_loop::RaftLoop;
 use crate::{Fault, LeaderChange, Options, Status};
 
 pub(crate) struct Shared {
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub writing_since: AtomicU64,
     pub started: Instant,
     pub status: Mutex<Status>,
+    /// The loop, while it runs in threads: whoever holds the lock gives it its turn.
+    pub raft: Mutex<Option<RaftLoop>>,
     faulted: AtomicBool,
     pub threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -50,6 +53,7 @@ impl Shared {
             writing_since: AtomicU64::new(0),
             started: (options.clock)(),
             status: Mutex::new(status),
+            raft: Mutex::new(None),
             faulted: AtomicBool::new(false),
             threads: Mutex::default(),
             options,
@@ -76,6 +80,22 @@ impl Shared {
             Ok(Ok(())) => {}
             Ok(Err(fault)) => self.fail(fault),
             Err(panic) => self.fail(Fault::Internal(describe(&*panic))),
+        }
+    }
+
+    /// To be called by whoever has put something into the inbox: gives the raft loop its turn on this thread. If another
+    /// thread is at it, that one sees what has arrived before it goes. A turn takes microseconds and waits for nothing;
+    /// waking a thread of the loop's own for it would cost more than the turn, in time and in processor.
+    pub fn drive(&self) {
+        while self.inbox.is_urgent() {
+            let Some(mut raft) = self.raft.try_lock() else {
+                return;
+            };
+            let Some(raft) = raft.as_mut() else { return };
+            let Some(mail) = self.inbox.take_now() else {
+                return;
+            };
+            self.guard(|| raft.turn(mail));
         }
     }
 
