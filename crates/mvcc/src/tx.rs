@@ -141,6 +141,10 @@ impl<'a> Tx<'a> {
             (None, Before::Mark(_) | Before::Nothing) => Bytes::new(),
         };
         let change = self.writer.add(kind, at, superseded, record, prev_kv)?;
+        if self.changes.is_empty() {
+            // Most requests change one key, and the watch hub keeps this list for a while: no room for four.
+            self.changes.reserve_exact(1);
+        }
         self.changes.push(change);
         Ok(())
     }

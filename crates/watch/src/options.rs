@@ -25,7 +25,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             ring_revisions_max: 100_000,
-            ring_bytes_max: 32 << 20,
+            ring_bytes_max: 8 << 20,
             queue_responses_max: 128,
             queue_bytes_max: 4 << 20,
             watchers_max: 2_000_000,
