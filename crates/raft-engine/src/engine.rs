@@ -243,6 +243,14 @@ fn recall(
             applied.index, last.0
         ));
     }
+    // A torn end was never promised to anybody. What was synced before a commit index was is another matter.
+    if hard_state.commit > last.0 {
+        return contradiction(format!(
+            "the log ends at {}, but it says itself that {} was committed: its end is lost. Remove this member from the \
+             cluster and add it again with an empty data directory",
+            last.0, hard_state.commit
+        ));
+    }
     let term = match applied.index - marker.index {
         0 => marker.term,
         past => entries[past as usize - 1].term,

@@ -5,6 +5,8 @@ mod cluster;
 mod engine;
 mod gate;
 mod hostile;
+mod machines;
+mod restarts;
 mod scripts;
 mod simulation;
 mod terms;
