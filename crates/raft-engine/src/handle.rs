@@ -55,7 +55,8 @@ impl Handle {
     /// Confirms with a quorum an index that covers all writes acknowledged before this call, waits until it is applied,
     /// and then calls `callback` with it. Requests that arrive together share one round.
     pub fn read_index(&self, callback: ReadCallback) {
-        self.arrived(self.shared.inbox.read(Reader::new(callback)));
+        self.shared.inbox.read(Reader::new(callback));
+        self.shared.drive();
     }
 
     /// Takes an encoded message from a peer. Anything may be thrown at it.
@@ -106,7 +107,8 @@ impl Handle {
 
     /// Hands leadership to `to`.
     pub fn transfer_leader(&self, to: u64, callback: TransferCallback) {
-        self.arrived(self.shared.inbox.transfer(to, Transferrer::new(callback)));
+        self.shared.inbox.transfer(to, Transferrer::new(callback));
+        self.shared.drive();
     }
 
     /// Stands for election at once.

@@ -1,22 +1,15 @@
 //! Whole engines together: elections, faults, snapshots, members that come and go.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc;
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex};
-use raft_engine::consensus::HardState;
+use parking_lot::Mutex;
 use raft_engine::{
-    Applied, Bootstrap, Change, ChangeKind, Checkpoint, Committed, Configuration, Engine, Fault, Handle,
-    MachineError, Member, Options, ProposeError, ReadError, Start, StateMachine, StepError, Transport,
-    Verdict,
+    Bootstrap, Change, ChangeKind, Engine, Fault, Member, Options, ProposeError, ReadError, Start, StepError,
 };
 use wal::{FaultyDir, MemoryDir, Wal};
-
-use crate::gate::{Gate, GatedDir};
 
 use crate::machines::*;
 

@@ -9,16 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
-use raft_engine::consensus::HardState;
 use raft_engine::{
-    Applied, Bootstrap, Change, ChangeKind, Checkpoint, Committed, Configuration, Engine, Fault, Handle,
-    MachineError, Member, Options, ProposeError, ReadError, Start, StateMachine, StepError, Transport,
-    Verdict,
+    Applied, Bootstrap, Checkpoint, Committed, Configuration, Engine, Fault, Handle, MachineError, Member,
+    Options, ReadError, Start, StateMachine, Transport, Verdict,
 };
-use wal::{FaultyDir, MemoryDir, Wal};
+use wal::{MemoryDir, Wal};
 
 use crate::gate::{Gate, GatedDir};
-
 
 pub const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -1,22 +1,12 @@
 //! What an engine makes of the log and the state it finds at its start.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
-use bytes::Bytes;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use raft_engine::consensus::HardState;
-use raft_engine::{
-    Applied, Bootstrap, Change, ChangeKind, Checkpoint, Committed, Configuration, Engine, Fault, Handle,
-    MachineError, Member, Options, ProposeError, ReadError, Start, StateMachine, StepError, Transport,
-    Verdict,
-};
-use wal::{FaultyDir, MemoryDir, Wal};
-
-use crate::gate::{Gate, GatedDir};
+use raft_engine::{Applied, Bootstrap, Configuration, Engine, Options, Start, StateMachine};
+use wal::{MemoryDir, Wal};
 
 use crate::machines::*;
 
