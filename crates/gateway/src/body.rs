@@ -5,6 +5,7 @@ use crate::core::{Call, Core};
 use crate::cut::Cut;
 use crate::frames::Frames;
 use crate::methods::{Kind, Method};
+use crate::pieces::Pieces;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
@@ -178,6 +179,7 @@ impl Reply {
 pub(crate) struct RpcBody {
     reply: Reply,
     frames: Frames,
+    pieces: Pieces,
     call: Call,
     cut: Option<Cut>,
     ended: bool,
@@ -198,6 +200,7 @@ impl RpcBody {
         response.map(|reply| RpcBody {
             reply,
             frames: Frames::default(),
+            pieces: Pieces::default(),
             call,
             cut,
             ended: false,
@@ -220,6 +223,10 @@ impl Body for RpcBody {
         if this.ended {
             return Poll::Ready(None);
         }
+        // Also where the stream is to be cut: half a message would be an error of its own.
+        if let Some(piece) = this.pieces.next() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
         if let Some(cut) = &mut this.cut
             && let Poll::Ready(status) = cut.as_mut().poll(cx)
         {
@@ -231,28 +238,35 @@ impl Body for RpcBody {
             let _ = status.add_header(&mut trailers);
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
-        let frame = ready!(this.reply.poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
+        let frame = match ready!(this.reply.poll_frame(cx)) {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
                     // No limit on what is sent, so that this cannot fail.
-                    if let Ok(seen) = this.frames.feed(data, usize::MAX) {
+                    if let Ok(seen) = this.frames.feed(&data, usize::MAX) {
                         this.call
                             .core
                             .counters
                             .sent(this.call.method, seen.messages, seen.bytes);
                     }
-                } else if let Some(code) = frame.trailers_ref().and_then(code_in) {
-                    this.call.end(code);
+                    Some(Ok(Frame::data(this.pieces.begin(data))))
                 }
+                Err(frame) => {
+                    if let Some(code) = frame.trailers_ref().and_then(code_in) {
+                        this.call.end(code);
+                    }
+                    Some(Ok(frame))
+                }
+            },
+            Some(Err(status)) => {
+                this.call.end(status.code());
+                Some(Err(status))
             }
-            Some(Err(status)) => this.call.end(status.code()),
-            None => {}
-        }
+            None => None,
+        };
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.reply.is_end_stream()
+        self.ended || (self.pieces.is_empty() && self.reply.is_end_stream())
     }
 }

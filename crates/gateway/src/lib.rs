@@ -17,6 +17,7 @@ mod json;
 mod methods;
 mod metrics;
 mod options;
+mod pieces;
 mod prompt;
 mod route;
 mod rpc;

@@ -4,6 +4,7 @@ mod auth;
 mod cluster;
 mod discovery;
 mod drain;
+mod fairness;
 mod http;
 mod json;
 mod kv;
