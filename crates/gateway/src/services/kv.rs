@@ -6,6 +6,7 @@ use crate::{rejected, status};
 use api::etcdserverpb::kv_server;
 use apply::validate;
 use model::pb::etcdserverpb as pb;
+use model::pb::etcdserverpb::range_request::SortTarget;
 use model::{Rejection, Reply};
 use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
@@ -45,6 +46,12 @@ impl kv_server::Kv for Kv {
         validate::range_stream(request.get_ref()).map_err(rejected)?;
         let caller = shared.caller(&request).await?;
         let request = request.into_inner();
+        // What is sorted by something else than its keys cannot begin before all of it has been read.
+        if request.sort_target() != SortTarget::Key && !request.count_only {
+            let mut response = shared.node.range(request, &caller).await.map_err(status)?;
+            shared.fill(&mut response.header);
+            return Ok(Response::new(range_stream::whole(shared, response)));
+        }
         let view = shared.node.range_view(&request, &caller).await.map_err(status)?;
         Ok(Response::new(range_stream::chunks(
             Arc::clone(shared),

@@ -72,6 +72,35 @@ pub(super) fn chunks(
     })))
 }
 
+/// An answer that was read as a whole, in pieces of the size that others have.
+pub(super) fn whole(shared: &Shared, mut answer: pb::RangeResponse) -> Responses<pb::RangeStreamResponse> {
+    let bytes_max = shared.options.request_bytes_max;
+    let mut kvs = std::mem::take(&mut answer.kvs).into_iter().peekable();
+    let mut end = Some(answer);
+    let pieces = std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let mut piece = Vec::new();
+        while bytes < bytes_max
+            && let Some(kv) = kvs.next()
+        {
+            bytes += kv.len();
+            piece.push(kv);
+        }
+        let response = match kvs.peek() {
+            Some(_) => pb::RangeResponse::default(),
+            // After the last piece there is no end left to send.
+            None => end.take()?,
+        };
+        Some(Ok(pb::RangeStreamResponse {
+            range_response: Some(pb::RangeResponse {
+                kvs: piece,
+                ..response
+            }),
+        }))
+    });
+    Box::pin(stream::iter(pieces))
+}
+
 impl Stream {
     fn next(&mut self) -> Result<pb::RangeStreamResponse, Status> {
         let limit = self

@@ -382,3 +382,37 @@ async fn a_streamed_range_is_the_range_in_pieces() {
     );
     server.stop().await;
 }
+
+/// etcd sorts upwards where only what to sort by is named; a stream that leaves that out sends the order of the keys.
+#[tokio::test]
+async fn a_stream_sorted_by_value_is_sorted_and_still_comes_in_pieces() {
+    let server = Server::start().await;
+    let mut client = server.kv().await;
+    for (key, first) in [("k1", "c"), ("k2", "a"), ("k3", "b")] {
+        let request = pb::PutRequest {
+            value: (first.to_owned() + &"x".repeat(1_000_000)).into(),
+            ..put(key, "")
+        };
+        client.put(request).await.unwrap();
+    }
+    let by_value = pb::RangeRequest {
+        sort_target: range_request::SortTarget::Value.into(),
+        ..range("k", "l")
+    };
+    let expected = client.range(by_value.clone()).await.unwrap().into_inner();
+    let pieces: Vec<_> = client
+        .range_stream(by_value)
+        .await
+        .unwrap()
+        .into_inner()
+        .map_ok(|piece| piece.range_response.unwrap())
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(pieces.len(), 2);
+    assert_eq!((pieces[0].count, &pieces[0].header), (0, &None));
+    assert_eq!((pieces[1].count, &pieces[1].header), (3, &expected.header));
+    let kvs: Vec<_> = pieces.into_iter().flat_map(|piece| piece.kvs).collect();
+    assert!(kvs == expected.kvs, "other keys, or another order");
+    server.stop().await;
+}

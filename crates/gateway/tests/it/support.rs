@@ -171,6 +171,7 @@ fn node_options(data: &TempDir, registry: prometheus::Registry) -> node::Options
         auto_compaction: AutoCompaction::Off,
         compaction_batch: 1000,
         compaction_pause: Duration::from_millis(1),
+        reclaim_at_start: None,
         compaction_hash: true,
         watch: watch::Options::default(),
         lease_checkpoints: false,
