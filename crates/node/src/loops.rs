@@ -5,6 +5,7 @@ pub(crate) mod compaction;
 pub(crate) mod flush;
 pub(crate) mod leases;
 pub(crate) mod publish;
+pub(crate) mod reclaim;
 pub(crate) mod removal;
 pub(crate) mod versions;
 pub(crate) mod watching;

@@ -54,6 +54,8 @@ pub struct Options {
     pub compaction_batch: usize,
     /// Pause between two such steps.
     pub compaction_pause: Duration,
+    /// After the start, give space of removed history back where there are at least so many logical bytes of it.
+    pub reclaim_at_start: Option<u64>,
     /// Compute etcd's hash at each compaction, so that members can be compared.
     pub compaction_hash: bool,
     /// Settings of the watch hub.

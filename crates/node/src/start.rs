@@ -66,6 +66,7 @@ impl Core {
         core.thread("watching", loops::watching::run)?;
         core.thread("compaction", move |core| loops::compaction::run(core, compact))?;
         core.thread("flush", move |core| loops::flush::run(core, flush))?;
+        core.thread("reclaim", loops::reclaim::run)?;
         core.spawn_tasks();
         Ok(core)
     }
@@ -155,7 +156,7 @@ impl Core {
         if hand_over {
             self.hand_over().await;
         }
-        self.signals.stopping.send_replace(true);
+        self.signals.end_loops();
         let core = self.clone();
         let ended = self.blocking(move || {
             if let Ok(engine) = core.engine() {

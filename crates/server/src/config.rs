@@ -77,6 +77,8 @@ pub struct Config {
     pub corrupt_check_interval: Duration,
     /// Time between comparisons of what compactions found.
     pub compact_hash_check_interval: Duration,
+    /// Logical bytes that a defragmentation after the start must be able to free; `None` for no such defragmentation.
+    pub reclaim_at_start: Option<u64>,
     /// Time between progress notifications of quiet watches.
     pub progress_interval: Duration,
     /// Cost of hashing a password: the base-2 logarithm of its rounds.
@@ -236,6 +238,10 @@ impl Config {
             corrupt_check_interval: duration("corrupt-check-time"),
             compact_hash_check_interval: duration("compact-hash-check-time"),
             compaction_pause: or(duration("compaction-sleep-interval"), Duration::from_millis(10)),
+            reclaim_at_start: match number("bootstrap-defrag-threshold-megabytes") {
+                0 => None,
+                megabytes => Some(megabytes.saturating_mul(1 << 20)),
+            },
             progress_interval: or(
                 duration("watch-progress-notify-interval"),
                 Duration::from_secs(600),
@@ -408,9 +414,8 @@ impl Config {
             self.warnings
                 .push(format!("unrecognized environment variable {variable}"));
         }
-        for name in &settings.ignored {
-            self.warnings
-                .push(format!("flag --{name} has no effect any more"));
+        for named in &settings.ignored {
+            self.warnings.push(format!("{named} has no effect any more"));
         }
         for (name, _) in settings.iter() {
             let no_effect = FLAGS

@@ -77,6 +77,19 @@ pub const IGNORED: &[&str] = &[
     "test.outputdir",
 ];
 
+/// Keys of configuration files that etcd's own sample still shows and that mean nothing to etcd 3.7 either.
+pub const IGNORED_KEYS: &[&str] = &[
+    "discovery",
+    "discovery-fallback",
+    "discovery-proxy",
+    "proxy",
+    "proxy-dial-timeout",
+    "proxy-failure-wait",
+    "proxy-read-timeout",
+    "proxy-refresh-interval",
+    "proxy-write-timeout",
+];
+
 macro_rules! flags {
     ($($name:literal $kind:expr, $default:literal $(at $key:literal)? => $support:ident;)*) => {
         /// All flags, in the order in which help prints them.
@@ -223,7 +236,7 @@ flags! {
     "compaction-sleep-interval" Duration, "0s" => Full;
     "watch-progress-notify-interval" Duration, "0s" => Full;
     "downgrade-check-time" Duration, "5s" => NoEffect;
-    "bootstrap-defrag-threshold-megabytes" Unsigned, "0" => NoEffect;
+    "bootstrap-defrag-threshold-megabytes" Unsigned, "0" => Full;
 
     // Unsafe, and the process itself.
     "unsafe-no-fsync" Bool, "false" => Full;

@@ -196,6 +196,7 @@ fn node_options(
         },
         compaction_batch: config.compaction_batch,
         compaction_pause: config.compaction_pause,
+        reclaim_at_start: config.reclaim_at_start,
         compaction_hash: config.features.is_open("CompactHashCheck"),
         watch: watch::Options {
             progress_interval: config.progress_interval,

@@ -1,6 +1,6 @@
 //! Where settings come from: the command line, then the environment, or one file instead of both.
 
-use crate::flag::{self, FLAGS, Flag, IGNORED, Kind};
+use crate::flag::{self, FLAGS, Flag, IGNORED, IGNORED_KEYS, Kind};
 use crate::value;
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -11,7 +11,7 @@ pub struct Settings {
     values: BTreeMap<&'static str, String>,
     /// Environment variables with our prefix that mean nothing.
     pub unknown_environment: Vec<String>,
-    /// Flags without effect that were given.
+    /// Flags and keys without effect that were given, as a message names them.
     pub ignored: Vec<String>,
 }
 
@@ -70,7 +70,7 @@ impl Settings {
                 return Err(UsageError::Help);
             }
             if IGNORED.contains(&name) {
-                settings.ignored.push(name.to_owned());
+                settings.ignored.push(format!("flag --{name}"));
                 continue;
             }
             let flag = flag::find(name).ok_or_else(|| UsageError::UnknownFlag(name.to_owned()))?;
@@ -148,6 +148,10 @@ impl Settings {
                     return Err(unknown_key(&path));
                 }
                 self.add_yaml(&path, inner)?;
+                continue;
+            }
+            if IGNORED_KEYS.contains(&path.as_str()) {
+                self.ignored.push(format!("key {path:?}"));
                 continue;
             }
             let flag = flag::find_key(&path).ok_or_else(|| unknown_key(&path))?;
@@ -316,6 +320,16 @@ mod tests {
         assert_eq!(settings.get("storage-backend"), "memory");
         assert_eq!(settings.get("warning-apply-duration"), "5000000ns");
         assert_eq!(settings.get("socket-reuse-port"), "true");
+    }
+
+    #[test]
+    fn keys_that_etcds_sample_still_shows_are_no_errors() {
+        let yaml = "discovery:\ndiscovery-fallback: 'proxy'\nproxy: 'off'\nproxy-read-timeout: 0\nname: n\n";
+        let settings = Settings::from_yaml(yaml).unwrap();
+        assert_eq!(settings.get("name"), "n");
+        assert_eq!(settings.get("discovery-fallback"), "exit", "a flag only");
+        assert_eq!(settings.ignored.len(), 4);
+        assert_eq!(settings.ignored[2], r#"key "proxy""#);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::Handle;
 use super::keys::unexpected;
+use crate::loops::reclaim::reclaim;
 use crate::{Caller, Error, Result};
 use membership::{Downgrade, Member, validate_downgrade};
 use model::pb::etcdserverpb as pb;
@@ -130,24 +131,11 @@ impl Handle {
     pub async fn defragment(&self, caller: &Caller) -> Result<()> {
         self.core.require_voter()?;
         self.authorize_root(caller)?;
-        let (backend, store) = (self.core.backend(), self.core.shared.store.clone());
-        let metrics = &self.core.metrics;
-        let timer = metrics.defragment.start_timer();
-        metrics.defragmenting.inc();
-        let result = self
-            .core
-            .blocking(move || -> mvcc::Result<()> {
-                failpoint::point!("defragOpenFileError" => |text| return Err(storage::Error::Engine(text).into()));
-                failpoint::point!("defragBeforeCopy");
-                failpoint::point!("defragdbFail" => |text| return Err(storage::Error::Engine(text).into()));
-                backend.reclaim()?;
-                failpoint::point!("defragBeforeRename");
-                store.defragmented()
-            })
-            .await;
-        metrics.defragmenting.dec();
-        timer.observe_duration();
-        result?.map_err(Error::from)
+        let core = self.core.clone();
+        self.core
+            .blocking(move || reclaim(&core))
+            .await?
+            .map_err(Error::from)
     }
 
     /// A copy of everything at one point in time. Also on a learner.

@@ -126,6 +126,7 @@ impl Cluster {
             auto_compaction: AutoCompaction::Off,
             compaction_batch: 1000,
             compaction_pause: Duration::from_millis(1),
+            reclaim_at_start: None,
             compaction_hash: false,
             watch: watch::Options::default(),
             lease_checkpoints: false,

@@ -3,7 +3,7 @@
 use crate::cluster::{Cluster, eventually, get, get_local, grant, put, put_with_lease, within};
 use model::pb::etcdserverpb as pb;
 use model::{LeaseId, Rejection, Reply, Request};
-use node::{Caller, Error};
+use node::{Caller, Error, Handle};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use storage::faulty::{FaultyBackend, Operation};
@@ -193,6 +193,63 @@ async fn a_full_store_raises_the_alarm_and_lets_nothing_in() {
     };
     within(node.alarm(request, &caller)).await.unwrap();
     put(node, "b", "1").await.unwrap();
+}
+
+/// A pause between two steps of a compaction that a stop has to sit out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_the_pause_of_a_compaction() {
+    let mut cluster = Cluster::start_with(1, |options| {
+        options.compaction_batch = 1;
+        options.compaction_pause = Duration::from_secs(3600);
+    })
+    .await;
+    let caller = Caller::anonymous();
+    let node = cluster.node(1).clone();
+    for _ in 0..10 {
+        put(&node, "a", "x").await.unwrap();
+    }
+    let in_use = |node: &Handle| node.status(&caller).unwrap().db_size_in_use;
+    let before = in_use(&node);
+    let request = pb::CompactionRequest {
+        revision: 8,
+        physical: false,
+    };
+    within(node.compact(request, &caller)).await.unwrap();
+    eventually("a first step", async || in_use(&node) < before).await;
+    cluster.stop(1).await;
+}
+
+/// A threshold that is ignored, or one that is compared with the whole size instead of with what can be freed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_gives_back_space_where_enough_of_it_is_free() {
+    let mut cluster = Cluster::start(1).await;
+    let caller = Caller::anonymous();
+    let node = cluster.node(1).clone();
+    for _ in 0..20 {
+        put(&node, "a", &"x".repeat(1000)).await.unwrap();
+    }
+    let request = pb::CompactionRequest {
+        revision: node.header().revision,
+        physical: true,
+    };
+    within(node.compact(request, &caller)).await.unwrap();
+    let free = |node: &Handle| {
+        let status = node.status(&caller).unwrap();
+        status.db_size - status.db_size_in_use
+    };
+    let freeable = free(&node);
+    assert!(freeable > 15_000, "{freeable}");
+
+    cluster.stop(1).await;
+    let node = cluster.run(1, |options| {
+        options.reclaim_at_start = Some(freeable as u64 + 10_000)
+    });
+    within(node.ready()).await;
+    assert!(free(&node) >= freeable, "too little was free");
+
+    cluster.stop(1).await;
+    let node = cluster.run(1, |options| options.reclaim_at_start = Some(15_000));
+    eventually("the space to be given back", async || free(&node) < 15_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
