@@ -5,10 +5,13 @@ use crate::command_line::ETCD_VERSION;
 use crate::config::Config;
 use crate::{discover, identity};
 use anyhow::{Context, bail};
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use membership::{Cluster, Member, Version};
 use model::{ClusterId, MemberId};
 use node::Bootstrap;
-use peer::{Connector, members_of, version_of};
+use peer::{Accepting, Connector, members_of, version_of};
+use std::io;
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
@@ -23,6 +26,18 @@ pub struct Start {
     pub cluster: ClusterId,
     /// Ignored where the data directory holds a member.
     pub bootstrap: Bootstrap,
+}
+
+/// Closes what comes in while this member does not know yet who it is. Members that start together ask each other, and
+/// a socket that takes the question and gives no answer would have each of them wait for the others' timeouts.
+pub async fn decline(incoming: &mut BoxStream<'static, io::Result<Accepting>>) {
+    /// After an error such as too many open files, which would be there again at once.
+    const PAUSE: Duration = Duration::from_millis(100);
+    while let Some(accepted) = incoming.next().await {
+        if accepted.is_err() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
 }
 
 /// Finds out; a joining member asks its peers.
@@ -80,7 +95,7 @@ async fn refuse_second_bootstrap(
     others: &[String],
     connector: &dyn Connector,
 ) -> anyhow::Result<()> {
-    // All at once, and not for long: members that are founding the cluster with this one listen, but do not answer yet.
+    // All at once, and not for long: hosts may be switched off.
     let asked = others
         .iter()
         .map(|url| tokio::time::timeout(BOOTSTRAP_TIMEOUT, members_of(connector, url)));
@@ -176,4 +191,52 @@ fn resolve(url: &str) -> String {
             Some(format!("{scheme}://{found}"))
         });
     resolved.unwrap_or_else(|| url.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::future::BoxFuture;
+    use membership::InitialCluster;
+    use std::future::pending;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::Instant;
+
+    /// Takes connections and never says anything on them.
+    struct Silent;
+
+    impl Connector for Silent {
+        fn connect(&self, _: url::Url) -> BoxFuture<'static, io::Result<peer::BoxIo>> {
+            Box::pin(pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silent_members_cost_one_timeout_together() {
+        let cluster = "a=http://h1:1,b=http://h2:1,c=http://h3:1,d=http://h4:1,e=http://h5:1";
+        let initial = InitialCluster::parse(cluster).unwrap();
+        let local = Cluster::bootstrap(&initial, "token").unwrap();
+        let own = local.member_by_name("a").unwrap();
+        let others: Vec<String> = (2..=5).map(|host| format!("http://h{host}:1")).collect();
+        let began = Instant::now();
+        refuse_second_bootstrap(own, &others, &Silent).await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_before_there_is_an_answer_is_told_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut incoming = peer::accept_tcp(listener);
+        let asking = async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            // The end, or a reset: either ends the wait.
+            let _ = stream.read(&mut [0]).await;
+        };
+        tokio::select! {
+            () = decline(&mut incoming) => panic!("a listener does not end"),
+            asked = tokio::time::timeout(Duration::from_secs(20), asking) => asked.unwrap(),
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::listeners::Listeners;
 use crate::metrics;
 use crate::signal::{self, Signals};
 use crate::store;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use futures::StreamExt;
 use gateway::SnapshotWriter;
 use peer::{Identity, Peers};
@@ -43,9 +43,11 @@ async fn serve(config: Config) -> anyhow::Result<Option<i32>> {
     let listeners = Listeners::open(&config)?;
     let open_store = store::opener(config.storage)?;
     let connector = listeners.dialler;
-    let start = bootstrap::find(&config, connector.as_ref())
-        .await
-        .context("bootstrap failed")?;
+    let mut incoming = futures::stream::select_all(listeners.peers).boxed();
+    let start = tokio::select! {
+        start = bootstrap::find(&config, connector.as_ref()) => start.context("bootstrap failed")?,
+        () = bootstrap::decline(&mut incoming) => bail!("the sockets for peers are closed"),
+    };
 
     let registry = metrics::registry(&config)?;
     let peers = Peers::new(peer::Options {
@@ -71,7 +73,12 @@ async fn serve(config: Config) -> anyhow::Result<Option<i32>> {
     inward.attach(node.clone());
 
     let (stop_peers, peers_stopped) = tokio::sync::oneshot::channel::<()>();
-    let incoming = futures::stream::select_all(listeners.peers).boxed();
+    let connector = listeners.dialler;
+    let mut incoming = futures::stream::select_all(listeners.peers).boxed();
+    let start = tokio::select! {
+        start = bootstrap::find(&config, connector.as_ref()) => start.context("bootstrap failed")?,
+        () = bootstrap::decline(&mut incoming) => bail!("the sockets for peers are closed"),
+    };
     let (serving_peers, answering) = (peers.clone(), inward.clone());
     let peer_server = tokio::spawn(async move {
         let stop = async move {

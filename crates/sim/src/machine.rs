@@ -125,6 +125,7 @@ impl Machine {
             auto_compaction: node::AutoCompaction::Off,
             compaction_batch: swarm.compaction_batch,
             compaction_pause: Duration::from_millis(10),
+            reclaim_at_start: None,
             compaction_hash: true,
             watch: watch::Options {
                 ring_revisions_max: swarm.ring_revisions,
