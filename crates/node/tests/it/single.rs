@@ -199,7 +199,7 @@ async fn a_full_store_raises_the_alarm_and_lets_nothing_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_the_pause_of_a_compaction() {
     let mut cluster = Cluster::start_with(1, |options| {
-        options.compaction_batch = 1;
+        options.compaction_batch = 4;
         options.compaction_pause = Duration::from_secs(3600);
     })
     .await;
