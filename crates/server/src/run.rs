@@ -73,12 +73,6 @@ async fn serve(config: Config) -> anyhow::Result<Option<i32>> {
     inward.attach(node.clone());
 
     let (stop_peers, peers_stopped) = tokio::sync::oneshot::channel::<()>();
-    let connector = listeners.dialler;
-    let mut incoming = futures::stream::select_all(listeners.peers).boxed();
-    let start = tokio::select! {
-        start = bootstrap::find(&config, connector.as_ref()) => start.context("bootstrap failed")?,
-        () = bootstrap::decline(&mut incoming) => bail!("the sockets for peers are closed"),
-    };
     let (serving_peers, answering) = (peers.clone(), inward.clone());
     let peer_server = tokio::spawn(async move {
         let stop = async move {
