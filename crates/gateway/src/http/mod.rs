@@ -11,8 +11,9 @@ use crate::route::Connection;
 use crate::socket::Traffic;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use std::time::Duration;
 
 /// Answers a request that is no call.
 pub(crate) async fn answer(
@@ -21,6 +22,7 @@ pub(crate) async fn answer(
 ) -> Response<ResponseBody> {
     access::rename(&mut request);
     if let Some(refusal) = access::refusal(connection, &request) {
+        swallow(request.into_body()).await;
         return refusal;
     }
     let cors = access::cors(&connection.core.shared.options, request.headers());
@@ -32,6 +34,24 @@ pub(crate) async fn answer(
         response.headers_mut().extend(cors);
     }
     response
+}
+
+/// Reads the rest of a small body that nobody wants. An HTTP/2 stream that is answered before it has ended is reset, and
+/// curl then shows the reset in place of the answer.
+async fn swallow(mut body: Incoming) {
+    const BYTES_MAX: usize = 64 << 10;
+    const TIME_MAX: Duration = Duration::from_secs(1);
+    let read = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // Who sends it more slowly gets the answer all the same.
+    let _ = tokio::time::timeout(TIME_MAX, read).await;
 }
 
 async fn route(connection: &Connection, request: Request<Incoming>) -> Response<ResponseBody> {
