@@ -13,14 +13,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tls::{Certificate, Resolver};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::server::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use url::Url;
 
 /// Time that a peer may take to say which protocol it speaks.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// Time that a refused client may take to read why.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// The handshake with clients.
 pub struct Clients(pub tls::Server);
@@ -29,7 +33,7 @@ impl Secure for Clients {
     fn handshake(&self, socket: Socket) -> Pin<Box<dyn Future<Output = io::Result<Secured>> + Send>> {
         let acceptor = TlsAcceptor::from(self.0.config());
         Box::pin(async move {
-            let stream = acceptor.accept(socket).await.map_err(tls::explain)?;
+            let stream = accept(acceptor, socket).await?;
             let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
             let common_name = certificate
                 .and_then(Certificate::parse)
@@ -39,6 +43,27 @@ impl Secure for Clients {
                 common_name,
             })
         })
+    }
+}
+
+/// A handshake. Who is refused gets to read why: closing a socket with unread bytes in it resets the connection, and that
+/// takes the alert with it, for the client sends its first request right behind its certificate.
+async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+    acceptor: TlsAcceptor,
+    socket: S,
+) -> io::Result<TlsStream<S>> {
+    match acceptor.accept(socket).into_fallible().await {
+        Ok(stream) => Ok(stream),
+        Err((error, mut socket)) => {
+            let farewell = async {
+                let mut unread = [0; 1024];
+                if socket.shutdown().await.is_ok() {
+                    while matches!(socket.read(&mut unread).await, Ok(1..)) {}
+                }
+            };
+            let _ = tokio::time::timeout(FAREWELL_MAX, farewell).await;
+            Err(tls::explain(error))
+        }
     }
 }
 
@@ -78,7 +103,7 @@ async fn tcp_peer(stream: TcpStream, from: SocketAddr, door: Option<Arc<PeerDoor
         return Ok(Box::new(Prompt::new(stream, SILENCE_MAX)));
     };
     let acceptor = TlsAcceptor::from(door.tls.config());
-    let stream = acceptor.accept(stream).await.map_err(tls::explain)?;
+    let stream = accept(acceptor, stream).await?;
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     if let Some(certificate) = certificate.and_then(Certificate::parse)
         && !door.any_origin
@@ -93,7 +118,7 @@ async fn unix_peer(stream: UnixStream, door: Option<Arc<PeerDoor>>) -> io::Resul
         return Ok(Box::new(Prompt::new(stream, SILENCE_MAX)));
     };
     let acceptor = TlsAcceptor::from(door.tls.config());
-    let stream = acceptor.accept(stream).await.map_err(tls::explain)?;
+    let stream = accept(acceptor, stream).await?;
     Ok(Box::new(Prompt::new(stream, SILENCE_MAX)))
 }
 
