@@ -38,6 +38,8 @@ pub struct Options {
 
     /// Applied entries between two releases of the log.
     pub snapshot_count: u64,
+    /// What was applied is made durable in the store after this time at the latest; the log before may go then.
+    pub flush_age: Duration,
     /// Entries kept behind a release for followers that lag.
     pub snapshot_catchup_entries: u64,
     /// Bytes of an encoded request above which it is refused.

@@ -58,6 +58,7 @@ pub(crate) struct Applier {
     reported: u64,
     readers: BTreeMap<u64, Vec<Reader>>,
     tokens: u64,
+    group_entries_max: usize,
 }
 
 impl Applier {
@@ -77,7 +78,13 @@ impl Applier {
             reported: durable,
             readers: BTreeMap::new(),
             tokens: 0,
+            group_entries_max: GROUP_ENTRIES_MAX,
         }
+    }
+
+    /// Hands at most so many entries to the state machine at once.
+    pub fn set_group_entries_max(&mut self, max: usize) {
+        self.group_entries_max = max;
     }
 
     pub fn run(mut self) -> Result<(), Fault> {
@@ -119,7 +126,7 @@ impl Applier {
             self.bytes += entry.data.len() as u64;
             let (committed, change) = self.committed(entry);
             group.push(committed);
-            if change.is_some() || group.len() >= GROUP_ENTRIES_MAX || bytes >= GROUP_BYTES_MAX {
+            if change.is_some() || group.len() >= self.group_entries_max || bytes >= GROUP_BYTES_MAX {
                 self.apply_group(std::mem::take(&mut group), change)?;
                 bytes = 0;
             }

@@ -54,6 +54,11 @@ impl Threadless {
         }
     }
 
+    /// Has the state machine apply at most so many entries at once, so that each state in between can be looked at.
+    pub fn set_group_entries_max(&mut self, max: usize) {
+        self.applier.set_group_entries_max(max);
+    }
+
     /// When the raft part is to have its next turn at the latest, on the engine's clock.
     pub fn next_tick(&self) -> Instant {
         self.raft.next_tick()

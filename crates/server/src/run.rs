@@ -185,6 +185,7 @@ fn node_options(
         initial_election_tick_advance: config.election_tick_advance,
         pre_vote: config.pre_vote,
         snapshot_count: config.snapshot_count,
+        flush_age: FLUSH_AGE,
         snapshot_catchup_entries: config.catchup_entries,
         request_bytes_max: config.request_bytes_max,
         quota_bytes: config.quota_bytes,

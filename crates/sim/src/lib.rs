@@ -8,6 +8,7 @@
 
 mod call;
 mod clients;
+mod crashes;
 mod disk;
 mod faults;
 mod link;
@@ -25,6 +26,7 @@ mod time;
 mod totals;
 mod world;
 
+pub use crashes::{CrashReport, crash_points};
 pub use oracle::Violation;
 #[cfg(feature = "planted")]
 pub use plantation::{Found, plant};

@@ -91,6 +91,27 @@ pub struct Wants {
 }
 
 impl Machine {
+    /// A machine without anything, not even an id.
+    pub fn blank() -> Machine {
+        Machine {
+            id: 0,
+            bootstrap: bootstrap(0, 0),
+            dir: PathBuf::new(),
+            disk: Disk::new(),
+            stores: Arc::default(),
+            clock: Arc::new(MemberClock::new(0, crate::rng::Rng::new(0))),
+            process: None,
+            life: 0,
+            paused_until: 0,
+            freeze: None,
+            stalled_until: 0,
+            disk_percent: 100,
+            damaged: false,
+            may_fail: false,
+            gone: false,
+        }
+    }
+
     /// Starts the process.
     pub fn start(&mut self, now: Nanos, swarm: &Swarm, outbox: &Outbox) -> node::Result<()> {
         self.life += 1;
@@ -117,6 +138,7 @@ impl Machine {
             initial_election_tick_advance: true,
             pre_vote: swarm.pre_vote,
             snapshot_count: swarm.snapshot_count,
+            flush_age: Duration::from_nanos(swarm.flush_age),
             snapshot_catchup_entries: swarm.catch_up_entries,
             request_bytes_max: 1 << 20,
             quota_bytes: None,

@@ -8,6 +8,7 @@ use std::fs;
 use std::hash::Hasher;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use storage::memory::MemoryBackend;
 use storage::{Backend, Batch, Family, Op, Result, Sizes, Snapshot};
 
@@ -37,6 +38,10 @@ pub struct Stores {
     stores: Mutex<BTreeMap<u64, Arc<SimStore>>>,
     notes: Arc<Mutex<Vec<Note>>>,
     next: Mutex<u64>,
+    /// The one opened last.
+    current: Mutex<u64>,
+    /// Called when a store has been opened.
+    observer: Mutex<Option<crate::disk::Observer>>,
 }
 
 impl Stores {
@@ -44,8 +49,12 @@ impl Stores {
     pub fn open(&self, dir: &Path) -> Result<Arc<dyn Backend>> {
         let failed = |error: std::io::Error| storage::Error::Engine(error.to_string());
         let id = fs::read_to_string(dir.join(NAME)).ok();
-        let known = id.and_then(|id| self.stores.lock().get(&id.parse().ok()?).cloned());
-        if let Some(store) = known {
+        let known = id.and_then(|id| {
+            let id = id.parse().ok()?;
+            Some((id, self.stores.lock().get(&id)?.clone()))
+        });
+        if let Some((id, store)) = known {
+            *self.current.lock() = id;
             return Ok(store);
         }
         let digest = fs::read_to_string(dir.join(DIGEST)).ok();
@@ -68,13 +77,61 @@ impl Stores {
         };
         fs::write(dir.join(NAME), id.to_string()).map_err(failed)?;
         self.stores.lock().insert(id, store.clone());
+        *self.current.lock() = id;
+        let observer = self.observer.lock().clone();
+        if let Some(observer) = observer {
+            observer();
+        }
         Ok(store)
+    }
+
+    /// Has `observer` called whenever a new store was opened.
+    pub fn observe(&self, observer: crate::disk::Observer) {
+        *self.observer.lock() = Some(observer);
+    }
+
+    /// Grows with every write and every flush.
+    pub fn generation(&self) -> u64 {
+        let stores = self.stores.lock();
+        stores
+            .values()
+            .map(|store| store.changes.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// Up to where the log was ever applied.
+    pub fn applied(&self) -> u64 {
+        let stores = self.stores.lock();
+        let applied = stores.values().map(|store| store.applied.load(Ordering::Relaxed));
+        applied.max().unwrap_or(0)
+    }
+
+    /// The stores as [`Stores::crash`] would leave them; these go on.
+    pub fn crashed(&self, kept: usize) -> Stores {
+        let notes = Arc::default();
+        let stores = self.stores.lock();
+        let stores = stores.iter().map(|(id, store)| (*id, store.crash(kept, &notes)));
+        Stores {
+            stores: Mutex::new(stores.collect()),
+            notes,
+            next: Mutex::new(*self.next.lock()),
+            current: Mutex::new(*self.current.lock()),
+            observer: Mutex::default(),
+        }
+    }
+
+    /// Where the store that was opened last stands.
+    pub fn state(&self) -> Option<Note> {
+        let store = self.stores.lock().get(&*self.current.lock())?.clone();
+        let index = store.rows.get(Family::Meta, b"applied_index").ok()??;
+        let index = index[..].try_into().ok().map(u64::from_be_bytes)?;
+        Some((index, store.digests.lock().current))
     }
 
     /// The process dies: what was not flushed is gone, but for some batches that had reached the disk by themselves.
     pub fn crash(&self, kept: usize) {
         for store in self.stores.lock().values_mut() {
-            *store = store.crash(kept);
+            *store = store.crash(kept, &self.notes);
         }
     }
 
@@ -91,6 +148,8 @@ pub struct SimStore {
     points: usize,
     digests: Mutex<Digests>,
     notes: Arc<Mutex<Vec<Note>>>,
+    changes: AtomicU64,
+    applied: AtomicU64,
     /// Rows of the applied index that wait for the next batch.
     #[cfg(feature = "planted")]
     late: Mutex<Vec<Op>>,
@@ -162,22 +221,19 @@ impl SimStore {
             late: Mutex::default(),
             digests: Mutex::new(digests),
             notes,
+            changes: AtomicU64::new(0),
+            applied: AtomicU64::new(0),
         })
     }
 
-    fn crash(&self, kept: usize) -> Arc<SimStore> {
+    fn crash(&self, kept: usize, notes: &Arc<Mutex<Vec<Note>>>) -> Arc<SimStore> {
         let digests = self.digests.lock();
         let kept = kept.min(digests.unflushed.len());
         let digest = match kept {
             0 => digests.flushed,
             kept => digests.unflushed[kept - 1],
         };
-        SimStore::holding(
-            self.rows.crash_after(kept),
-            self.points,
-            digest,
-            self.notes.clone(),
-        )
+        SimStore::holding(self.rows.crash_after(kept), self.points, digest, notes.clone())
     }
 
     fn digest(&self, batch: &Batch, mut digest: Digest) -> Result<(Digest, Option<u64>)> {
@@ -303,7 +359,9 @@ impl Backend for SimStore {
         if digests.unflushed.len() < self.points {
             digests.unflushed.push_back(digest);
         }
+        self.changes.fetch_add(1, Ordering::Relaxed);
         if let Some(index) = index {
+            self.applied.fetch_max(index, Ordering::Relaxed);
             self.notes.lock().push((index, digest));
         }
         Ok(())
@@ -312,6 +370,7 @@ impl Backend for SimStore {
     fn flush(&self) -> Result<()> {
         let mut digests = self.digests.lock();
         self.rows.flush()?;
+        self.changes.fetch_add(1, Ordering::Relaxed);
         digests.flushed = digests.current;
         digests.unflushed.clear();
         Ok(())

@@ -23,6 +23,8 @@ pub struct Swarm {
     pub snapshot_count: u64,
     /// Entries kept for followers.
     pub catch_up_entries: u64,
+    /// Time after which stores are flushed.
+    pub flush_age: Nanos,
     /// Revisions in one step of a compaction.
     pub compaction_batch: usize,
     /// Revisions the watch hub holds in memory.
@@ -125,12 +127,15 @@ impl Swarm {
             transfer: on(40),
         };
         let noisy = on(60);
+        let pre_vote = rng.percent(85);
+        let snapshot_count = if storm { rng.within(5, 60) } else { 10_000 };
         Swarm {
             members,
             heartbeat,
             election,
-            pre_vote: rng.percent(85),
-            snapshot_count: if storm { rng.within(5, 60) } else { 10_000 },
+            pre_vote,
+            snapshot_count,
+            flush_age: (snapshot_count * 20 * MILLI).min(60 * SECOND),
             catch_up_entries: if storm { rng.within(2, 40) } else { 5_000 },
             compaction_batch: *rng.pick(&[3, 10, 100, 1000]),
             ring_revisions: *rng.pick(&[4, 50, 100_000]),

@@ -5,6 +5,7 @@ mod letters;
 mod processes;
 
 use crate::clients::{Clients, Desk};
+use crate::crashes::Camera;
 use crate::link::{Outbox, Parcel};
 use crate::machine::{Machine, bootstrap};
 use crate::net::Net;
@@ -62,6 +63,8 @@ pub struct World {
     pub(crate) calm: bool,
     /// Who led in each term.
     leaders: BTreeMap<u64, u64>,
+    /// Takes every moment of the disks, if there is one.
+    camera: Option<Arc<Camera>>,
     /// Numbers of what happened.
     pub totals: Totals,
 }
@@ -88,6 +91,7 @@ impl World {
             dir: scratch()?,
             calm: false,
             leaders: BTreeMap::new(),
+            camera: None,
             totals: Totals {
                 seeds: 1,
                 ..Totals::default()
@@ -112,6 +116,19 @@ impl World {
         Ok(world)
     }
 
+    /// Has `camera` watch all machines, before anything has happened.
+    pub fn attach(&mut self, camera: Arc<Camera>) {
+        for machine in self.machines.values() {
+            camera.watch(machine);
+        }
+        self.camera = Some(camera);
+    }
+
+    /// The camera goes; the number of moments that it took.
+    pub fn detach(&mut self) -> u64 {
+        self.camera.take().map_or(0, |camera| camera.points())
+    }
+
     /// Adds a line to the story.
     pub fn tell(&mut self, line: &str) {
         self.desk.lock().tell(line);
@@ -133,7 +150,13 @@ impl World {
             self.now = at;
             self.desk.lock().now = at;
             self.totals.events += 1;
+            if let Some(camera) = &self.camera {
+                camera.set_time(at);
+            }
             self.happen(event);
+            if let Some(camera) = &self.camera {
+                camera.turn();
+            }
             self.ship();
             if let Some(violation) = self.desk.lock().violation.clone() {
                 return Err(violation);

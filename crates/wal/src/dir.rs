@@ -7,7 +7,7 @@ mod no_sync;
 
 pub use disk::Disk;
 pub use faulty::FaultyDir;
-pub use memory::MemoryDir;
+pub use memory::{Keep, MemoryDir};
 pub(crate) use no_sync::NoSync;
 
 use std::io;

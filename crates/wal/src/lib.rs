@@ -19,7 +19,7 @@ mod spares;
 mod dir;
 mod error;
 
-pub use dir::{Dir, Disk, FaultyDir, File, MemoryDir};
+pub use dir::{Dir, Disk, FaultyDir, File, Keep, MemoryDir};
 pub use error::{Error, Result};
 pub use options::{Options, Stats};
 pub use reader::Reader;

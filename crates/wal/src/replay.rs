@@ -17,6 +17,8 @@ pub(crate) struct Log {
     pub(crate) index: Index,
     /// A marker was seen in this segment.
     pub(crate) head_complete: bool,
+    /// This segment is one of ours: its head ends with a marker.
+    ours: bool,
 }
 
 impl Log {
@@ -28,10 +30,12 @@ impl Log {
             entries: Vec::new(),
             index: Index::new(1),
             head_complete: false,
+            ours: false,
         }
     }
 
     pub(crate) fn begin_segment(&mut self, segment: Arc<Segment>) {
+        self.ours = segment.salt.is_some();
         self.index.push_segment(segment);
         self.head_complete = false;
     }
@@ -88,7 +92,8 @@ impl Log {
     }
 
     /// A marker at an entry that is there says how far the state is durable, and the log goes on. Any other beyond the
-    /// one before replaces the log: a snapshot was installed.
+    /// one before replaces the log: a snapshot was installed. So does each new one in the head of a segment, for an
+    /// ordinary segment repeats the last; what it replaces need not be whole any more, since it is being removed.
     fn marker(&mut self, marker: Marker) -> Result<(), String> {
         if let Some(before) = &self.marker {
             if marker.index < before.index || (marker.index == before.index && marker.term != before.term) {
@@ -101,7 +106,12 @@ impl Log {
                 return Ok(());
             }
         }
+        let replaces = self.ours && !self.head_complete && self.marker.is_some();
         match self.entries.first().map(|first| first.index) {
+            _ if replaces => {
+                self.entries.clear();
+                self.index.forget_entries(marker.index + 1);
+            }
             Some(first) if marker.index < first => {}
             Some(first)
                 if self

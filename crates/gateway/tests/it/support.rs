@@ -163,6 +163,7 @@ fn node_options(data: &TempDir, registry: prometheus::Registry) -> node::Options
         initial_election_tick_advance: true,
         pre_vote: true,
         snapshot_count: 10_000,
+        flush_age: Duration::from_secs(60),
         snapshot_catchup_entries: 5_000,
         request_bytes_max: 1536 * 1024,
         quota_bytes: None,

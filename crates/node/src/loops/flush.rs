@@ -13,8 +13,6 @@ use storage::Backend;
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Between two flushes: each makes files, and with a small `--snapshot-count` every few entries would ask for one.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
-/// Writes are durable in the store, not only in the log, after this time at the latest.
-const AGE_MAX: Duration = Duration::from_secs(60);
 /// Files of a replaced store stay for readers that hold a view of it.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -58,8 +56,8 @@ impl Flusher {
         if self.asked && since < PAUSE_MIN {
             return PAUSE_MIN;
         }
-        if !self.asked && since < AGE_MAX {
-            return INTERVAL;
+        if !self.asked && since < core.options.flush_age {
+            return INTERVAL.min(core.options.flush_age);
         }
         let dirty = core.applied.applied().0 > core.durable.load(Ordering::Acquire);
         if dirty && let Err(error) = flush(core) {
@@ -67,7 +65,7 @@ impl Flusher {
         }
         self.flushed_at = core.clock.now();
         self.asked = false;
-        INTERVAL
+        INTERVAL.min(core.options.flush_age)
     }
 }
 

@@ -118,6 +118,7 @@ impl Cluster {
             initial_election_tick_advance: true,
             pre_vote: true,
             snapshot_count: 10_000,
+            flush_age: Duration::from_secs(60),
             snapshot_catchup_entries: 5_000,
             request_bytes_max: 1_572_864,
             quota_bytes: None,

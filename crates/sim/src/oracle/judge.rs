@@ -143,6 +143,11 @@ impl Judge {
         }
     }
 
+    /// The state after an entry.
+    pub fn digest(&self, index: u64) -> Option<Digest> {
+        self.digests.get(&index).map(|(digest, _)| *digest)
+    }
+
     /// Somebody was told of a revision.
     pub fn seen(&mut self, revision: i64) {
         self.known = self.known.max(revision);

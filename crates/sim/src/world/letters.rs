@@ -13,6 +13,9 @@ impl World {
     /// Puts everything that was sent on its way.
     pub(super) fn ship(&mut self) {
         for parcel in self.outbox.take() {
+            if let Some(camera) = &self.camera {
+                camera.sent(&parcel);
+            }
             match self.net.send(&parcel, self.now, &self.swarm, &mut self.rng) {
                 Fate::Arrives(at, again) => {
                     if let (Some(again), Letter::Raft(messages)) = (again, &parcel.letter) {

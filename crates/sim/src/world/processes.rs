@@ -1,7 +1,6 @@
 //! Processes: started, given turns, and ended.
 
 use super::{Event, PUMP_EVERY, World};
-use crate::disk::Disk;
 use crate::link::{Letter, Parcel, Party};
 use crate::machine::{Machine, disk_time};
 use crate::oracle::Violation;
@@ -19,19 +18,12 @@ impl World {
             id,
             bootstrap,
             dir,
-            disk: Disk::new(),
-            stores: Arc::default(),
             clock,
-            process: None,
-            life: 0,
-            paused_until: 0,
-            freeze: None,
-            stalled_until: 0,
-            disk_percent: 100,
-            damaged: false,
-            may_fail: false,
-            gone: false,
+            ..Machine::blank()
         };
+        if let Some(camera) = &self.camera {
+            camera.watch(&machine);
+        }
         self.machines.insert(id, machine);
     }
 
@@ -47,6 +39,10 @@ impl World {
         let (damaged, may_fail) = (machine.damaged, machine.may_fail);
         match started {
             Ok(()) => {
+                if let (Some(_), Some(process)) = (&self.camera, &mut machine.process) {
+                    // Restarts stop after any entry: the state after each must be known.
+                    process.parts.engine.set_group_entries_max(1);
+                }
                 let others: Vec<u64> = self
                     .machines
                     .keys()

@@ -1,5 +1,6 @@
 //! The simulator's own tests, and the seeds that every change has to pass.
 
+mod crash_points;
 mod leases;
 #[cfg(feature = "planted")]
 mod planted;

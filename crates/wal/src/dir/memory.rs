@@ -21,7 +21,8 @@ struct State {
     /// The directory as of its last sync, and what was done to it since.
     synced: BTreeMap<String, Arc<Inode>>,
     pending: Vec<Change>,
-    trace: Vec<String>,
+    /// Only for those who asked for it.
+    trace: Option<Vec<String>>,
 }
 
 enum Change {
@@ -33,10 +34,27 @@ enum Change {
 #[derive(Default)]
 struct Inode(Mutex<Content>);
 
-#[derive(Default, Clone)]
+#[derive(Default)]
 struct Content {
     now: Vec<u8>,
-    synced: Vec<u8>,
+    /// What the last sync has made durable, sector by sector where it was written since.
+    old: BTreeMap<usize, Vec<u8>>,
+    synced_len: usize,
+}
+
+/// What of the unsynced a power failure leaves: asked of every change and every sector, in order.
+pub trait Keep {
+    /// Whether the next change of the directory survives.
+    fn change(&mut self) -> bool;
+
+    /// Another file's content comes next.
+    fn file(&mut self) {}
+
+    /// Whether the next sector written since the last sync survives.
+    fn sector(&mut self) -> bool;
+
+    /// Whether the new length of the file does.
+    fn length(&mut self) -> bool;
 }
 
 impl MemoryDir {
@@ -48,17 +66,21 @@ impl MemoryDir {
     /// What a power failure now would leave: everything synced, and of the rest each sector and each change of the
     /// directory by chance. Different seeds lose different things. The directory itself goes on unharmed.
     pub fn crash(&self, seed: u64) -> Self {
-        let mut chance = Chance(seed);
+        self.crash_keeping(&mut Chance(seed))
+    }
+
+    /// As [`MemoryDir::crash`]; `keep` says what survives.
+    pub fn crash_keeping(&self, keep: &mut dyn Keep) -> Self {
         let state = self.state.lock();
         let mut names = state.synced.clone();
         for change in &state.pending {
-            if chance.coin() {
+            if keep.change() {
                 change.apply(&mut names);
             }
         }
         let names: BTreeMap<_, _> = names
             .iter()
-            .map(|(name, inode)| (name.clone(), inode.crash(&mut chance)))
+            .map(|(name, inode)| (name.clone(), inode.crash(keep)))
             .collect();
         let survivor = State {
             synced: names.clone(),
@@ -70,9 +92,17 @@ impl MemoryDir {
         }
     }
 
-    /// What was done since the last call, one operation a line; reads are left out.
+    /// An empty directory that notes what is done to it.
+    pub fn traced() -> Self {
+        let dir = Self::new();
+        dir.state.lock().trace = Some(Vec::new());
+        dir
+    }
+
+    /// What was done since the last call, one operation a line, in a [`MemoryDir::traced`]; reads are left out.
     pub fn take_trace(&self) -> Vec<String> {
-        std::mem::take(&mut self.state.lock().trace)
+        let mut state = self.state.lock();
+        state.trace.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Content of a file, for looking at.
@@ -82,14 +112,11 @@ impl MemoryDir {
         Some(content.now.clone())
     }
 
-    /// Replaces a file's content durably, for doing damage.
+    /// Replaces a file's content durably, for doing damage; who has it open sees it.
     pub fn write(&self, name: &str, bytes: Vec<u8>) {
         let mut state = self.state.lock();
-        let inode = Arc::new(Inode(Mutex::new(Content {
-            synced: bytes.clone(),
-            now: bytes,
-        })));
-        state.names.insert(name.to_owned(), inode.clone());
+        let inode = state.names.entry(name.to_owned()).or_default().clone();
+        *inode.0.lock() = Content::durable(bytes);
         state.synced.insert(name.to_owned(), inode);
     }
 
@@ -102,11 +129,13 @@ impl MemoryDir {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn change(&self, change: Change, trace: String) {
+    fn change(&self, change: Change, trace: impl FnOnce() -> String) {
         let mut state = self.state.lock();
         change.apply(&mut state.names);
         state.pending.push(change);
-        state.trace.push(trace);
+        if let Some(lines) = &mut state.trace {
+            lines.push(trace());
+        }
     }
 
     fn handle(&self, inode: Arc<Inode>) -> Arc<dyn File> {
@@ -136,25 +165,55 @@ impl Change {
     }
 }
 
+impl Content {
+    fn durable(bytes: Vec<u8>) -> Self {
+        Self {
+            synced_len: bytes.len(),
+            now: bytes,
+            old: BTreeMap::new(),
+        }
+    }
+
+    /// Remembers what is durable of the sectors that are about to be written.
+    fn touch(&mut self, start: usize, end: usize) {
+        for sector in start / SECTOR..end.div_ceil(SECTOR) {
+            let from = (sector * SECTOR).min(self.now.len());
+            let to = (from + SECTOR).min(self.now.len());
+            self.old
+                .entry(sector)
+                .or_insert_with(|| self.now[from..to].to_vec());
+        }
+    }
+
+    fn sync(&mut self) {
+        self.old.clear();
+        self.synced_len = self.now.len();
+    }
+}
+
 impl Inode {
-    fn crash(&self, chance: &mut Chance) -> Arc<Inode> {
+    fn crash(&self, keep: &mut dyn Keep) -> Arc<Inode> {
+        keep.file();
         let content = self.0.lock();
-        let mut left = content.synced.clone();
-        // The new length may be there while the bytes are not: then they read as zeros.
-        if content.now.len() > left.len() && chance.coin() {
-            left.resize(content.now.len(), 0);
-        }
-        for (index, sector) in left.chunks_mut(SECTOR).enumerate() {
-            let start = index * SECTOR;
-            let end = (start + sector.len()).min(content.now.len());
-            if start < end && sector[..end - start] != content.now[start..end] && chance.coin() {
-                sector[..end - start].copy_from_slice(&content.now[start..end]);
+        let mut left = content.now.clone();
+        for (sector, old) in &content.old {
+            if keep.sector() {
+                continue;
             }
+            let from = sector * SECTOR;
+            let to = (from + SECTOR).min(left.len());
+            if from >= to {
+                continue;
+            }
+            // The new length may be there while the bytes are not: then they read as zeros.
+            left[from..to].fill(0);
+            let old_end = (from + old.len()).min(to);
+            left[from..old_end].copy_from_slice(&old[..old_end - from]);
         }
-        Arc::new(Inode(Mutex::new(Content {
-            now: left.clone(),
-            synced: left,
-        })))
+        if !keep.length() && content.synced_len < left.len() {
+            left.truncate(content.synced_len);
+        }
+        Arc::new(Inode(Mutex::new(Content::durable(left))))
     }
 }
 
@@ -173,25 +232,23 @@ impl Dir for MemoryDir {
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
         let inode = Arc::new(Inode::default());
-        self.change(
-            Change::Create(name.to_owned(), inode.clone()),
-            format!("create {name}"),
-        );
+        self.change(Change::Create(name.to_owned(), inode.clone()), || {
+            format!("create {name}")
+        });
         Ok(self.handle(inode))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.find(from)?;
-        self.change(
-            Change::Rename(from.to_owned(), to.to_owned()),
-            format!("rename {from} to {to}"),
-        );
+        self.change(Change::Rename(from.to_owned(), to.to_owned()), || {
+            format!("rename {from} to {to}")
+        });
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.find(name)?;
-        self.change(Change::Remove(name.to_owned()), format!("remove {name}"));
+        self.change(Change::Remove(name.to_owned()), || format!("remove {name}"));
         Ok(())
     }
 
@@ -199,7 +256,9 @@ impl Dir for MemoryDir {
         let mut state = self.state.lock();
         state.synced = state.names.clone();
         state.pending.clear();
-        state.trace.push("sync directory".to_owned());
+        if let Some(lines) = &mut state.trace {
+            lines.push("sync directory".to_owned());
+        }
         Ok(())
     }
 }
@@ -212,12 +271,10 @@ struct MemoryFile {
 impl MemoryFile {
     fn trace(&self, line: impl FnOnce(&str) -> String) {
         let mut state = self.state.lock();
-        let name = state
-            .names
-            .iter()
-            .find(|(_, inode)| Arc::ptr_eq(inode, &self.inode));
-        let line = line(name.map_or("a removed file", |(name, _)| name));
-        state.trace.push(line);
+        let State { names, trace, .. } = &mut *state;
+        let Some(lines) = trace else { return };
+        let name = names.iter().find(|(_, inode)| Arc::ptr_eq(inode, &self.inode));
+        lines.push(line(name.map_or("a removed file", |(name, _)| name)));
     }
 }
 
@@ -240,6 +297,7 @@ impl File for MemoryFile {
         let start = offset as usize;
         {
             let mut content = self.inode.0.lock();
+            content.touch(start, start + buf.len());
             if content.now.len() < start + buf.len() {
                 content.now.resize(start + buf.len(), 0);
             }
@@ -250,16 +308,18 @@ impl File for MemoryFile {
     }
 
     fn fill(&self, bytes: u64) -> io::Result<()> {
-        self.inode.0.lock().now = vec![0; bytes as usize];
+        {
+            let mut content = self.inode.0.lock();
+            let end = content.now.len().max(bytes as usize);
+            content.touch(0, end);
+            content.now = vec![0; bytes as usize];
+        }
         self.trace(|name| format!("fill {name} with {bytes} zeros"));
         Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
-        {
-            let mut content = self.inode.0.lock();
-            content.synced = content.now.clone();
-        }
+        self.inode.0.lock().sync();
         self.trace(|name| format!("sync {name}"));
         Ok(())
     }
@@ -275,5 +335,19 @@ impl Chance {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) & 1 == 1
+    }
+}
+
+impl Keep for Chance {
+    fn change(&mut self) -> bool {
+        self.coin()
+    }
+
+    fn sector(&mut self) -> bool {
+        self.coin()
+    }
+
+    fn length(&mut self) -> bool {
+        self.coin()
     }
 }

@@ -3,19 +3,36 @@
 
 use crate::util::{METADATA, Random, entry, marker, options, record};
 use std::sync::Arc;
-use wal::{Entry, MemoryDir, Record, Wal};
+use wal::{Entry, MemoryDir, Record, Recovered, Wal};
 
 const SEED: Option<u64> = None;
 
 /// What the log must hold.
-#[derive(Clone, Debug, Default)]
-struct Model {
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Model {
     marker: (u64, u64),
     entries: Vec<Entry>,
     state: Vec<u8>,
 }
 
+impl std::fmt::Display for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = String::from_utf8_lossy(&self.state);
+        let terms: Vec<u64> = self.entries.iter().map(|entry| entry.term).collect();
+        write!(f, "{:?} then terms {terms:?} state {state:?}", self.marker)
+    }
+}
+
 impl Model {
+    /// What was recovered.
+    pub fn of(recovered: &Recovered) -> Model {
+        Model {
+            marker: (recovered.marker.index, recovered.marker.term),
+            entries: recovered.entries.clone(),
+            state: recovered.hard_state.to_vec(),
+        }
+    }
+
     fn last(&self) -> u64 {
         self.entries.last().map_or(self.marker.0, |entry| entry.index)
     }
@@ -25,13 +42,18 @@ impl Model {
         self.entries.push(entry);
     }
 
+    /// Whether this is what was recovered.
+    pub fn fits(&self, recovered: &Recovered) -> bool {
+        *self == Model::of(recovered)
+    }
+
     fn mark(&mut self, index: u64, term: u64) {
         self.marker = (index, term);
         self.entries.retain(|entry| entry.index > index);
     }
 }
 
-struct Life {
+pub struct Life {
     random: Random,
     term: u64,
     /// After every record since the last sync, what the log would be if it ended there; the first is what is durable.
@@ -39,6 +61,18 @@ struct Life {
 }
 
 impl Life {
+    pub fn new(seed: u64) -> Life {
+        Life {
+            random: Random(seed),
+            term: 1,
+            prefixes: vec![Model::default()],
+        }
+    }
+
+    pub fn prefixes(&self) -> &[Model] {
+        &self.prefixes
+    }
+
     fn now(&self) -> Model {
         self.prefixes.last().cloned().unwrap_or_default()
     }
@@ -47,7 +81,7 @@ impl Life {
         self.prefixes = vec![model];
     }
 
-    fn step(&mut self, wal: &mut Wal) {
+    pub fn step(&mut self, wal: &mut Wal) {
         let mut model = self.now();
         match self.random.below(20) {
             0..=11 => self.append(wal),
@@ -125,11 +159,7 @@ impl Life {
 fn live(seed: u64) {
     let mut dir = MemoryDir::new();
     let mut wal = Wal::create_in(Arc::new(dir.clone()), METADATA, options()).expect("create");
-    let mut life = Life {
-        random: Random(seed),
-        term: 1,
-        prefixes: vec![Model::default()],
-    };
+    let mut life = Life::new(seed);
     for _ in 0..6 {
         for _ in 0..life.random.below(60) {
             life.step(&mut wal);
@@ -141,12 +171,7 @@ fn live(seed: u64) {
         drop(wal);
         let (reopened, recovered) = Wal::open_in(Arc::new(dir.clone()), options()).expect("open");
         wal = reopened;
-        let fits = |model: &Model| {
-            model.marker == (recovered.marker.index, recovered.marker.term)
-                && model.entries == recovered.entries
-                && model.state == recovered.hard_state
-        };
-        let found = life.prefixes.iter().rposition(fits);
+        let found = life.prefixes.iter().rposition(|model| model.fits(&recovered));
         let found = found.unwrap_or_else(|| {
             panic!(
                 "recovered {recovered:?}, which is none of {} prefixes",

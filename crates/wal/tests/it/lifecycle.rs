@@ -253,7 +253,7 @@ fn a_log_in_use_is_locked() {
 
 #[test]
 fn without_fsync_all_else_is_the_same() {
-    let dir = MemoryDir::new();
+    let dir = MemoryDir::traced();
     let options = Options {
         fsync: false,
         ..options()

@@ -2,6 +2,7 @@
 
 mod contract;
 mod crash;
+mod crash_points;
 mod damage;
 mod etcd;
 mod faults;

@@ -25,7 +25,7 @@ struct Story {
 impl Story {
     fn new() -> Self {
         Self {
-            dir: MemoryDir::new(),
+            dir: MemoryDir::traced(),
             text: String::new(),
         }
     }
