@@ -1,6 +1,7 @@
 //! Stories of clusters of real processes.
 
 mod bad_input;
+mod bench;
 mod ctl;
 mod discovery;
 mod faults;

@@ -130,6 +130,8 @@ const OURS: &[(&str, &[&str])] = &[
             "planted",
         ],
     ),
+    // A client of any server: it must not reach into ours.
+    ("bench", &["model"]),
     ("tidy", &[]),
     ("cluster-tests", &["client", "model"]),
 ];
