@@ -20,6 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
 
+/// The store is made durable so often at least: bounds how much of the log is replayed after a crash.
+const FLUSH_AGE: Duration = Duration::from_secs(60);
 /// Connections whose end is not waited for when the process stops.
 const RUNTIME_STOP: Duration = Duration::from_secs(1);
 
