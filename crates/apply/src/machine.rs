@@ -178,6 +178,7 @@ impl Machine {
             Ok(rows) => rows,
             Err(rejection) => return Ok(Err(rejection)),
         };
+        failpoint::point!("memberBeforeRows");
         self.add_rows(rows);
         self.applied.configuration = configuration;
         self.configuration_changed = true;
@@ -216,6 +217,7 @@ impl Machine {
         failpoint::point!("afterCommit");
         self.entries = 0;
         self.configuration_changed = false;
+        failpoint::point!("applyBeforePublish");
         self.publish();
         Ok(changes)
     }

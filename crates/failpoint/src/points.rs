@@ -45,6 +45,70 @@ pub(crate) const NAMES: &[&str] = &[
     "raftBeforeSaveSnap",
 ];
 
+/// Our own: every step between which a crash leaves something else behind.
+pub(crate) const OWN: &[&str] = &[
+    "applyAfterGroup",
+    "applyAfterInstall",
+    "applyAfterRestore",
+    "applyBeforeAnswer",
+    "applyBeforeGroup",
+    "applyBeforeInstall",
+    "applyBeforePublish",
+    "applyBeforeRestore",
+    "flushAfter",
+    "flushBefore",
+    "leaseBeforePromote",
+    "leaseBeforeRevoke",
+    "memberAfterChange",
+    "memberBeforeAnnounce",
+    "memberBeforePropose",
+    "memberBeforeRows",
+    "raftAfterMark",
+    "raftAfterSend",
+    "raftAfterTurn",
+    "raftBeforeCommitted",
+    "raftBeforeMark",
+    "raftBeforePersisted",
+    "raftBeforeTurn",
+    "snapshotAfterCheckpoint",
+    "snapshotAfterMoved",
+    "snapshotAfterReceive",
+    "snapshotAfterSend",
+    "snapshotBeforeCheckpoint",
+    "snapshotBeforeFileSync",
+    "snapshotBeforeFinish",
+    "snapshotBeforeMoved",
+    "snapshotBeforePart",
+    "snapshotBeforeSend",
+    "storeAfterStage",
+    "storeAfterSwitch",
+    "storeAfterWrite",
+    "storeBeforeRetired",
+    "storeBeforeStage",
+    "storeBeforeSwitch",
+    "storeBeforeWrite",
+    "walAfterHead",
+    "walAfterHeadNamed",
+    "walAfterMarker",
+    "walAfterReset",
+    "walAfterReuse",
+    "walAfterRotate",
+    "walAfterSegmentsGone",
+    "walAfterSpareFilled",
+    "walAfterSync",
+    "walAfterWrite",
+    "walBeforeHead",
+    "walBeforeMarker",
+    "walBeforeRelease",
+    "walBeforeReset",
+    "walBeforeRotate",
+    "walBeforeSegmentGone",
+    "walBeforeSync",
+    "walBeforeWrite",
+    "watchAfterPublish",
+    "watchBeforePublish",
+];
+
 /// Points that are set.
 static ACTIVE: AtomicUsize = AtomicUsize::new(0);
 static POINTS: Mutex<BTreeMap<&'static str, Point>> = Mutex::new(BTreeMap::new());
@@ -127,7 +191,7 @@ pub fn sync(name: &'static str) -> Option<String> {
 
 /// Sets one point.
 pub(crate) fn set(name: &str, terms: &str) -> Result<(), String> {
-    let known = NAMES.iter().find(|known| **known == name);
+    let known = NAMES.iter().chain(OWN).find(|known| **known == name);
     let name = known.ok_or_else(|| "failpoint: failpoint does not exist".to_owned())?;
     let terms = Terms::parse(terms)?;
     let mut points = lock();
@@ -165,11 +229,11 @@ pub(crate) fn get(name: &str) -> Option<(String, u64)> {
 /// `name=terms` of every point, in order.
 pub(crate) fn list() -> String {
     let points = lock();
-    let line = |name: &&&str| {
-        let terms = points.get(**name).map_or("", |point| point.terms.text());
+    let line = |name: &&str| {
+        let terms = points.get(*name).map_or("", |point| point.terms.text());
         format!("{name}={terms}\n")
     };
-    NAMES.iter().collect::<Vec<_>>().iter().map(line).collect()
+    NAMES.iter().chain(OWN).map(line).collect()
 }
 
 fn lock() -> std::sync::MutexGuard<'static, BTreeMap<&'static str, Point>> {

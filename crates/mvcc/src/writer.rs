@@ -162,7 +162,9 @@ impl Writer {
         if head != ground.head {
             batch.put(Family::Meta, HEAD, head.encode());
         }
+        failpoint::point!("storeBeforeWrite");
         ground.backend.write(batch)?;
+        failpoint::point!("storeAfterWrite");
         let view = Arc::new(View {
             snapshot: ground.backend.snapshot()?,
             counts: self.counts.clone(),

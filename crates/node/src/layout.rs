@@ -66,7 +66,9 @@ impl Layout {
         if next.exists() {
             fs::remove_dir_all(&next)?;
         }
+        failpoint::point!("storeBeforeStage");
         link_tree(received, &next)?;
+        failpoint::point!("storeAfterStage");
         sync_dir(&self.member)?;
         Ok(next)
     }
@@ -136,7 +138,9 @@ impl Layout {
             _ => {}
         }
         std::os::unix::fs::symlink(format!("store.{number}"), &new)?;
+        failpoint::point!("storeBeforeSwitch");
         fs::rename(&new, self.member.join("store"))?;
+        failpoint::point!("storeAfterSwitch");
         sync_dir(&self.member)
     }
 }

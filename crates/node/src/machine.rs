@@ -151,6 +151,7 @@ impl Replica {
             members.extend(unknown.cloned());
             members.retain(|member| !cluster.is_removed(MemberId(member.id)));
         }
+        failpoint::point!("memberBeforeAnnounce");
         self.core.options.peers.members_changed(&members);
         self.core.signals.versions.notify_one();
         if cluster.is_removed(self.core.member) {
@@ -163,16 +164,19 @@ impl Replica {
     /// without its effect.
     fn commit(&mut self, members_changed: bool) -> Result<(), apply::Error> {
         let changes = self.machine.commit()?;
+        failpoint::point!("watchBeforePublish");
         self.core.metrics.worked(self.machine.take_work());
         if members_changed {
             self.announce_members();
         }
         self.core.hub.publish(changes);
+        failpoint::point!("watchAfterPublish");
         self.core.applied.advance(self.machine.applied().index.0);
         for (waiter, answer) in self.replies.drain(..) {
             self.sorter
                 .add(waiter.mailbox, Letter::Applied(waiter.sender, answer));
         }
+        failpoint::point!("applyBeforeAnswer");
         self.sorter.post();
         if self.core.signals.unflushed_bytes.load(Ordering::Relaxed) >= FLUSH_BYTES {
             let _ = self.core.signals.flush.try_send(());
@@ -256,7 +260,9 @@ impl StateMachine for Replica {
             .into());
         }
         let old = self.layout.switch(&staged)?;
+        failpoint::point!("applyBeforeRestore");
         self.machine.restore(backend.clone())?;
+        failpoint::point!("applyAfterRestore");
         let still_used = self.core.replace_backend(backend);
         self.core.retire(still_used, old);
         self.core.durable.store(snapshot.index, Ordering::Release);

@@ -183,6 +183,7 @@ impl Applier {
             _ => None,
         };
         let began = self.shared.now();
+        failpoint::point!("applyBeforeGroup");
         let verdict = self.machine.apply(group).map_err(Fault::Machine)?;
         if self.shared.has_failed() {
             return Ok(());
@@ -199,6 +200,7 @@ impl Applier {
             }
             (Some(change), Verdict::Refused, _) => Some((change, Verdict::Refused)),
         };
+        failpoint::point!("applyAfterGroup");
         self.applied = index;
         self.shared.applied.store(index, Ordering::Release);
         self.shared
@@ -271,6 +273,7 @@ impl Applier {
         tracing::info!(index, term, "installing a snapshot of the leader");
         self.shared.options.observer.installing_snapshot(true);
         let files = crate::log_writer::install_place(&self.shared.options.snapshot_dir, index, term);
+        failpoint::point!("applyBeforeInstall");
         install(&mut *self.machine, &files, &applied).map_err(Fault::Machine)?;
         self.shared.options.observer.installing_snapshot(false);
         tracing::info!(index, term, "installed a snapshot of the leader");
@@ -295,6 +298,7 @@ impl Applier {
             .snapshot_dir
             .join(format!("send-{token:016x}"));
         let began = self.shared.now();
+        failpoint::point!("snapshotBeforeCheckpoint");
         if let Err(error) = self.machine.checkpoint(&path) {
             // A full disk, for example, must not stop a leader; the follower waits until another try succeeds.
             tracing::error!(
@@ -308,6 +312,7 @@ impl Applier {
         }
         let took = self.shared.now() - began;
         tracing::info!(index = applied.index, ?took, "made a checkpoint for a follower");
+        failpoint::point!("snapshotAfterCheckpoint");
         let checkpoint = Checkpoint::new(path, applied.index, applied.term);
         *self.made.lock() = Some((token, checkpoint));
         self.shared
@@ -329,6 +334,7 @@ pub(crate) fn install(
     if found != *applied {
         return Err(format!("after installing a snapshot of {applied:?} the state is at {found:?}").into());
     }
+    failpoint::point!("applyAfterInstall");
     directory::remove(files)?;
     Ok(())
 }

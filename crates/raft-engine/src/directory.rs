@@ -7,7 +7,9 @@ use std::path::Path;
 /// Moves `from` to `to` in the same file system, durably; what was at `to` is gone.
 pub(crate) fn replace(from: &Path, to: &Path) -> io::Result<()> {
     remove(to)?;
+    failpoint::point!("snapshotBeforeMoved");
     fs::rename(from, to)?;
+    failpoint::point!("snapshotAfterMoved");
     let parents = [from.parent(), to.parent()];
     parents.into_iter().flatten().try_for_each(sync)
 }

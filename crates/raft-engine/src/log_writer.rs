@@ -42,6 +42,7 @@ pub(crate) fn turn(shared: &Shared, wal: &mut Wal, jobs: Vec<Job>) -> Result<(),
     let outcome = write(shared, wal, jobs);
     shared.writing(false);
     if let Some(number) = outcome.map_err(Fault::Log)? {
+        failpoint::point!("raftBeforePersisted");
         shared.inbox.persisted(number);
         shared.drive();
     }
@@ -77,8 +78,10 @@ fn write(shared: &Shared, wal: &mut Wal, jobs: Vec<Job>) -> Result<Option<u64>, 
             }
             Job::Write(write, _) => group.add(write),
             Job::Mark(applied) => {
+                failpoint::point!("raftBeforeMark");
                 durable = group.flush(shared, wal)?.or(durable);
                 wal.save_snapshot_marker(marker(&applied))?;
+                failpoint::point!("raftAfterMark");
                 wal.release(applied.index)?;
             }
         }

@@ -95,11 +95,13 @@ impl RaftLoop {
     /// Takes in what has arrived and the time, and does what follows.
     pub fn turn(&mut self, mail: Mail) -> Result<(), Fault> {
         let time = self.shared.now();
+        failpoint::point!("raftBeforeTurn");
         self.feed(mail)?;
         if time >= self.next_tick {
             self.tick(time)?;
         }
         self.carry_out_all()?;
+        failpoint::point!("raftAfterTurn");
         self.shared.inbox.want_applied(self.core.waits_for_applied());
         self.publish();
         Ok(())
@@ -272,6 +274,7 @@ impl RaftLoop {
             }
         }
 
+        failpoint::point!("raftAfterSend");
         if let Some(write) = output.write.and_then(|write| self.hold_back(write)) {
             let files = write
                 .snapshot
@@ -286,6 +289,7 @@ impl RaftLoop {
         if shared.committed.swap(committed, Ordering::AcqRel) != committed {
             observer.committed(committed);
         }
+        failpoint::point!("raftBeforeCommitted");
         if !output.committed.is_empty() {
             shared.apply.push(applier::Job::Entries(output.committed));
         }

@@ -46,6 +46,7 @@ impl Head<'_> {
         pad(&mut encoder, spare.bytes);
 
         let name = segment::name(self.sequence, self.index);
+        failpoint::point!("walBeforeHead");
         spare
             .file
             .write_at(&encoder.buf, 0)
@@ -57,8 +58,10 @@ impl Head<'_> {
             file: spare.file.clone(),
         };
         sync_file(&segment)?;
+        failpoint::point!("walAfterHead");
         dir.rename(&spare.name, &segment.name)
             .map_err(|source| Error::io("rename", &spare.name, source))?;
+        failpoint::point!("walAfterHeadNamed");
         sync_dir(dir)?;
         encoder.buf.clear();
         encoder.start = frames;

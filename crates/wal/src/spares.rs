@@ -180,6 +180,7 @@ impl Shared {
             .create(&name)
             .map_err(|source| Error::io("create", &name, source))?;
         let filled = file.fill(bytes).and_then(|()| file.sync());
+        failpoint::point!("walAfterSpareFilled");
         if let Err(source) = filled {
             // Room taken by a file that was not finished helps nobody; if removing fails too, opening will do it.
             let _ = self.dir.remove(&name);
@@ -201,6 +202,7 @@ impl Shared {
                 .file
                 .size()
                 .map_err(|source| Error::io("measure", &segment.name, source))?;
+            failpoint::point!("walBeforeSegmentGone");
             if kept.len() < room && bytes == self.full_bytes {
                 let name = self.new_name();
                 self.dir
@@ -218,11 +220,13 @@ impl Shared {
                     .map_err(|source| Error::io("remove", &segment.name, source))?;
             }
         }
+        failpoint::point!("walAfterSegmentsGone");
         // Before a file is written again its old name must be gone for good: a crash could else bring back a segment
         // with another one's content.
         self.dir
             .sync()
             .map_err(|source| Error::io("sync", self.dir.path(), source))?;
+        failpoint::point!("walAfterReuse");
         self.work.lock().ready.extend(kept);
         Ok(())
     }

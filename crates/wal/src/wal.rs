@@ -244,10 +244,12 @@ impl Wal {
         self.guard(|wal| {
             let encoded = marker.encode();
             wal.make_room(encoded.len() as u64 + FRAME_BYTES_MAX)?;
+            failpoint::point!("walBeforeMarker");
             wal.encoder.push(Kind::Marker, &encoded, &[]);
             wal.write_out()?;
             wal.sync_tail()
         })?;
+        failpoint::point!("walAfterMarker");
         self.marker = marker;
         Ok(())
     }
@@ -263,10 +265,12 @@ impl Wal {
             return Err(Error::OutOfOrder(what));
         }
         self.guard(|wal| {
+            failpoint::point!("walBeforeReset");
             wal.hard_state = hard_state.to_vec();
             wal.last_index = marker.index;
             wal.marker = marker;
             wal.rotate(0)?;
+            failpoint::point!("walAfterReset");
             let mut index = wal.index.write();
             index.forget_entries(wal.marker.index + 1);
             let released = index.release(u64::MAX);
@@ -278,6 +282,7 @@ impl Wal {
     /// Gives back segments that hold only entries up to `index` and up to the newest marker.
     pub fn release(&mut self, index: u64) -> Result<()> {
         self.guard(|wal| {
+            failpoint::point!("walBeforeRelease");
             let released = wal.index.write().release(index.min(wal.marker.index));
             wal.spares.retire(released)
         })
@@ -389,8 +394,10 @@ impl Wal {
         let encoder = &mut self.encoder;
         let frames = encoder.buf.len();
         pad(encoder, self.tail_bytes);
+        failpoint::point!("walBeforeWrite");
         let written = self.tail.file.write_at(&encoder.buf, encoder.start);
         written.map_err(|source| Error::io("write to", &self.tail.name, source))?;
+        failpoint::point!("walAfterWrite");
         encoder.start += frames as u64;
         encoder.buf.clear();
         // One group of very large values must not hold its memory for ever.
@@ -404,6 +411,7 @@ impl Wal {
 
     fn sync_tail(&mut self) -> Result<()> {
         if self.encoder.synced != self.encoder.start {
+            failpoint::point!("walBeforeSync");
             let synced = sync_file(&self.tail);
             #[cfg(feature = "planted")]
             let synced = synced.or_else(|error| match planted::is(planted::Bug::SyncErrorIgnored) {
@@ -413,6 +421,7 @@ impl Wal {
             synced?;
             self.encoder.synced = self.encoder.start;
             self.stats.syncs += 1;
+            failpoint::point!("walAfterSync");
         }
         Ok(())
     }
@@ -424,6 +433,7 @@ impl Wal {
     /// Ends the tail, durably, and goes on in a new segment that has room for `bytes` if it can be had.
     fn rotate(&mut self, bytes: u64) -> Result<()> {
         self.sync_tail()?;
+        failpoint::point!("walBeforeRotate");
         let spare = self
             .spares
             .take(self.next_bytes().max(bytes.min(self.segment_bytes)))?;
@@ -445,6 +455,7 @@ impl Wal {
         self.encoder = encoder;
         self.stats.rotations += 1;
         self.stats.recycled += u64::from(spare.used);
+        failpoint::point!("walAfterRotate");
         Ok(())
     }
 }

@@ -128,10 +128,12 @@ impl Handle {
         let proposal = encode_change(waiter.id, &change);
         let started = self.core.clock.now();
         let engine = self.core.engine()?;
+        failpoint::point!("memberBeforePropose");
         engine
             .propose_conf_change(proposal)
             .map_err(crate::core::refused)?;
         self.core.answer(&mut waiter, started).await?;
+        failpoint::point!("memberAfterChange");
         let members = self.list_members();
         let member = members
             .iter()

@@ -76,7 +76,9 @@ pub(crate) fn flush(core: &Core) -> storage::Result<()> {
     let backend = core.backend();
     let applied = core.applied.applied().0;
     core.signals.unflushed_bytes.store(0, Ordering::Relaxed);
+    failpoint::point!("flushBefore");
     backend.flush()?;
+    failpoint::point!("flushAfter");
     if Arc::ptr_eq(&backend, &core.backend()) {
         core.durable.fetch_max(applied, Ordering::AcqRel);
     }
@@ -109,6 +111,7 @@ impl Core {
             if now < since + GRACE {
                 return true;
             }
+            failpoint::point!("storeBeforeRetired");
             if let Err(error) = std::fs::remove_dir_all(&retired.files) {
                 tracing::warn!(path = %retired.files.display(), %error, "a replaced store was not removed");
             }

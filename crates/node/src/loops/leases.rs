@@ -78,6 +78,7 @@ impl Deadlines {
             }
             lessor.demote();
             if leading_in.is_some() {
+                failpoint::point!("leaseBeforePromote");
                 lessor.promote(core.clock.now(), core.options.election_timeout);
             }
             self.primary_in = leading_in;
@@ -159,6 +160,7 @@ impl Deadlines {
             let _ = core.propose_unattended(commands);
             return;
         }
+        failpoint::point!("leaseBeforeRevoke");
         match core.propose_as_leader(due.term, commands) {
             Ok(()) => core.metrics.leases_expired.inc_by(expired_count),
             Err(error) => {

@@ -207,9 +207,11 @@ async fn run(
         return Err(Status::internal("no snapshot"));
     };
     let inbox = shared.inbox().ok_or_else(|| Status::unavailable("not started"))?;
+    failpoint::point!("snapshotBeforeFinish");
     let finished = tokio::task::spawn_blocking(move || partial.finish()).await;
     let finished = finished.map_err(io::Error::other).flatten();
     let (message, dir) = finished.map_err(|error| Fault::Io(error).into_status())?;
+    failpoint::point!("snapshotAfterReceive");
     inbox
         .install_snapshot(message, dir)
         .map_err(|error| Status::unavailable(error.to_string()))
@@ -305,6 +307,7 @@ impl Partial {
             Some(handle) => handle,
             none => none.insert(self.dir.create(&file.name).map_err(Fault::Io)?),
         };
+        failpoint::point!("snapshotBeforePart");
         handle.write_all(&data.data).map_err(Fault::Io)?;
         self.offset += bytes;
         self.crc = crc32c::crc32c_append(self.crc, &data.data);
@@ -312,6 +315,7 @@ impl Partial {
             if data.file_crc != Some(self.crc) {
                 return Err(Fault::File(format!("checksum mismatch of file {}", file.name)));
             }
+            failpoint::point!("snapshotBeforeFileSync");
             handle.sync_all().map_err(Fault::Io)?;
             (self.file, self.offset, self.crc, self.handle) = (self.file + 1, 0, 0, None);
         }

@@ -35,11 +35,13 @@ pub(crate) async fn send(shared: Arc<Shared>, link: Arc<Link>, message: Bytes, c
         return;
     };
     tracing::info!(peer = %id, index = checkpoint.index(), "sending database snapshot");
+    failpoint::point!("snapshotBeforeSend");
     let metrics = shared.metrics.sending(id);
     match transfer(&shared, &link, message, checkpoint.path()).await {
         Ok(bytes) => {
             metrics.done();
             tracing::info!(peer = %id, index = checkpoint.index(), bytes, "sent database snapshot");
+            failpoint::point!("snapshotAfterSend");
             shared.report_snapshot(id, true);
         }
         Err(reason) => {

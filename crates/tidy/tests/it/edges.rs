@@ -12,7 +12,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("api", &["model"]),
     // Behind the feature of the same name only.
     ("planted", &[]),
-    ("wal", &["planted"]),
+    ("wal", &["failpoint", "planted"]),
     ("storage", &[]),
     ("storage-rocksdb", &["storage"]),
     ("storage-fjall", &["storage"]),
@@ -53,7 +53,7 @@ const OURS: &[(&str, &[&str])] = &[
             "planted",
         ],
     ),
-    ("peer", &["api", "model", "raft-engine"]),
+    ("peer", &["api", "failpoint", "model", "raft-engine"]),
     // lease: the pure queue rules of locks and elections. apply: validation of requests. auth, mvcc, watch: what node
     // hands out.
     (
