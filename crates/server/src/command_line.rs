@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::flag::{FLAGS, Kind, Support};
 use crate::logging;
 use crate::settings::{Settings, UsageError};
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::process::ExitCode;
 
@@ -47,6 +48,31 @@ impl Refusal {
             }
         }
     }
+}
+
+/// The process's arguments as text. Ones that are none are refused by name.
+pub fn arguments(args: impl IntoIterator<Item = OsString>) -> Result<Vec<String>, Refusal> {
+    let text = |arg: OsString| {
+        arg.into_string()
+            .map_err(|arg| Refusal::Settings(format!("the argument {arg:?} is not valid UTF-8")))
+    };
+    args.into_iter().map(text).collect()
+}
+
+/// The variables that can concern us, as text. Whatever else is in the environment may be any bytes.
+pub fn environment(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>, Refusal> {
+    let ours = |(name, value): (OsString, OsString)| {
+        let name = name.into_string().ok().filter(|name| name.starts_with("ETCD_"))?;
+        Some(match value.into_string() {
+            Ok(value) => Ok((name, value)),
+            Err(value) => Err(Refusal::Settings(format!(
+                "the value of the environment variable {name} is not valid UTF-8: {value:?}"
+            ))),
+        })
+    };
+    variables.into_iter().filter_map(ours).collect()
 }
 
 /// Reads everything that says how to run.
@@ -179,6 +205,29 @@ mod tests {
         assert!(refusal("--config-file /no/such.yaml", &[]).contains("/no/such.yaml"));
         assert!(refusal("", &[("ETCD_CONFIG_FILE", "/no/such.yaml")]).contains("/no/such.yaml"));
         assert!(refusal("--name a", &[("ETCD_NAME", "b")]).contains("shadowed"));
+    }
+
+    /// The standard library's `args` and `vars` panic on what this gives them.
+    #[test]
+    fn bytes_that_are_no_text_are_refused_where_they_concern_us() {
+        use std::os::unix::ffi::OsStringExt;
+        let bytes = || OsString::from_vec(vec![0xff, b'x']);
+        let refused = |refusal: Refusal| match refusal {
+            Refusal::Settings(text) => text,
+            Refusal::Usage(error) => panic!("refused as {error}"),
+        };
+        let argument = arguments([OsString::from("--name"), bytes()]).map_err(refused);
+        assert_eq!(
+            argument.unwrap_err(),
+            r#"the argument "\xFFx" is not valid UTF-8"#
+        );
+        let others = environment([("LS_COLORS".into(), bytes()), (bytes(), bytes())]).map_err(refused);
+        assert_eq!(others.unwrap(), []);
+        let ours = environment([("ETCD_NAME".into(), bytes())]).map_err(refused);
+        assert_eq!(
+            ours.unwrap_err(),
+            r#"the value of the environment variable ETCD_NAME is not valid UTF-8: "\xFFx""#
+        );
     }
 
     #[test]

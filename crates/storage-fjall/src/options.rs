@@ -22,7 +22,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            memory_bytes: 128 * MIB,
+            memory_bytes: 64 * MIB,
             worker_threads: 2,
             open_files_max: 512,
         }

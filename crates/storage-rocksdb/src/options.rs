@@ -28,7 +28,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            memory_bytes: 128 * MIB,
+            memory_bytes: 64 * MIB,
             compaction_threads: 2,
             background_bytes_per_second: Some(128 * MIB as u64),
             open_files_max: 512,
