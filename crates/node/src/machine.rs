@@ -242,14 +242,11 @@ impl StateMachine for Replica {
     }
 
     fn install(&mut self, dir: &Path, snapshot: &Applied) -> Result<(), MachineError> {
-        tracing::info!(
-            index = snapshot.index,
-            term = snapshot.term,
-            "installing a snapshot of the leader"
-        );
         let staged = self.layout.stage(dir)?;
         failpoint::point!("applyBeforeOpenSnapshot");
         let backend = (self.core.options.open_store)(&staged)?;
+        // etcd's words for this step, here and in the engine: its operators look for them.
+        tracing::info!(index = snapshot.index, "applySnapshot: opened snapshot backend");
         failpoint::point!("applyAfterOpenSnapshot");
         let found = apply::Applied::load(backend.snapshot()?.as_ref())?;
         if (found.index.0, found.term.0) != (snapshot.index, snapshot.term) {

@@ -276,7 +276,7 @@ impl Applier {
         failpoint::point!("applyBeforeInstall");
         install(&mut *self.machine, &files, &applied).map_err(Fault::Machine)?;
         self.shared.options.observer.installing_snapshot(false);
-        tracing::info!(index, term, "installed a snapshot of the leader");
+        tracing::info!(index, term, "applied snapshot");
         self.configuration = applied.configuration;
         self.applied = index;
         self.looks = [(index, self.bytes)].into();

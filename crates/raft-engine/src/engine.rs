@@ -222,7 +222,7 @@ fn recall(
     if behind && files.is_dir() {
         tracing::info!(
             index = marker.index,
-            "finishing an interrupted snapshot installation"
+            "Recovering from snapshot backend: its installation was interrupted"
         );
         applier::install(machine, &files, &start).map_err(Error::Machine)?;
     }

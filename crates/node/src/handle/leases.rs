@@ -101,6 +101,7 @@ impl Handle {
     /// The leader's part of a forwarded [`Handle::keep_alive`]; fails with `not a primary lessor` on any other member.
     pub async fn keep_alive_as_leader(&self, id: LeaseId) -> Result<i64> {
         self.confirm_leadership().await?;
+        failpoint::point_async!("beforeCheckpointInLeaseRenew");
         let mut caught_up = false;
         loop {
             let renewal = {
@@ -108,15 +109,13 @@ impl Handle {
                 self.core.shared.lessor.lock().renew(id, now)
             };
             match renewal {
+                // The next leader must not go on from the checkpoint: its owner was told of the full TTL.
                 Renewal::Renewed {
-                    ttl,
-                    clear_checkpoint,
-                } => {
-                    failpoint::point_async!("beforeCheckpointInLeaseRenew");
+                    clear_checkpoint: true,
+                    ..
+                } => self.clear_checkpoint(id).await?,
+                Renewal::Renewed { ttl, .. } => {
                     self.core.metrics.leases_renewed.inc();
-                    if clear_checkpoint {
-                        self.clear_checkpoint(id);
-                    }
                     return Ok(ttl);
                 }
                 // It may have been granted by an entry that is committed and not applied here yet.
@@ -188,7 +187,7 @@ impl Handle {
     }
 
     /// The next leader is to give this lease its full TTL.
-    fn clear_checkpoint(&self, id: LeaseId) {
+    async fn clear_checkpoint(&self, id: LeaseId) -> Result<()> {
         let checkpoint = pb::LeaseCheckpoint {
             id: id.0,
             remaining_ttl: 0,
@@ -196,10 +195,8 @@ impl Handle {
         let request = Request::LeaseCheckpoint(pb::LeaseCheckpointRequest {
             checkpoints: vec![checkpoint],
         });
-        let command = self.core.own_command(request);
-        if let Err(error) = self.core.propose_unattended([command]) {
-            tracing::warn!(lease = %id, %error, "the checkpoint of a renewed lease is not cleared yet");
-        }
+        self.core.propose_own(request).await?;
+        Ok(())
     }
 
     /// Asks whoever leads, trying again while there is nobody or the answer was that another one leads now.
