@@ -56,10 +56,18 @@ impl Metrics {
     /// Registers all families. Fails if there are such in the registry already.
     pub(crate) fn register(registry: &Registry, local: MemberId) -> prometheus::Result<Self> {
         let pair = &["Local", "Remote"];
+        let local = local.to_string();
+        let known = gauge(
+            registry,
+            "etcd_network_known_peers",
+            "1 for a member of the cluster, this one too; 0 for one that left it.",
+            pair,
+        )?;
+        known.with_label_values(&[&local, &local]).set(1);
         Ok(Self {
-            local: local.to_string(),
+            local,
             active: gauge(registry, "etcd_network_active_peers", "Connected members.", pair)?,
-            known: gauge(registry, "etcd_network_known_peers", "Members talked to.", pair)?,
+            known,
             disconnected: counter(
                 registry,
                 "etcd_network_disconnected_peers_total",
@@ -119,10 +127,9 @@ impl Metrics {
     pub(crate) fn forget(&self, member: MemberId) {
         let member = member.to_string();
         let pair = [self.local.as_str(), member.as_str()];
-        for family in [&self.known, &self.active] {
-            // An error means that it is not there, as it should be.
-            let _ = family.remove_label_values(&pair);
-        }
+        self.known.with_label_values(&pair).set(0);
+        // An error means that it is not there, as it should be.
+        let _ = self.active.remove_label_values(&pair);
     }
 
     pub(crate) fn source(&self, from: MemberId) -> SourceMetrics {
@@ -264,6 +271,6 @@ mod tests {
         metrics.link(MemberId(2));
         assert!(text(&registry).contains("etcd_network_known_peers{Local=\"1\",Remote=\"2\"} 1"));
         metrics.forget(MemberId(2));
-        assert!(!text(&registry).contains("etcd_network_known_peers{"));
+        assert!(text(&registry).contains("etcd_network_known_peers{Local=\"1\",Remote=\"2\"} 0"));
     }
 }
