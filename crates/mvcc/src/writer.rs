@@ -172,8 +172,11 @@ impl Writer {
             compacted: head.compacted,
             page_counts: base.page_counts.clone(),
         });
+        let has_written = head.revision != ground.head.revision;
         ground.head = head;
-        failpoint::point!("beforeWritebackBuf");
+        if has_written {
+            failpoint::point!("beforeWritebackBuf");
+        }
         self.shared.view.store(view);
         failpoint::point!("afterWritebackBuf");
         self.shared.publish(&ground);

@@ -10,7 +10,7 @@ pub use maintenance::SnapshotSource;
 pub use members::MemberChange;
 
 use crate::core::Core;
-use crate::{Caller, Options, Result};
+use crate::{Caller, Error, Options, Result};
 use ::watch::Hub;
 use apply::Alarms;
 use auth::{Rules, Tokens};
@@ -121,6 +121,26 @@ impl Handle {
     /// Whether this member is a learner: it serves only serializable ranges, status and snapshots.
     pub fn is_learner(&self) -> bool {
         self.core.is_learner()
+    }
+
+    /// Waits until a write of the log that is under way has ended. Reads go on while the log's disk does not answer, so
+    /// they alone do not show that this member is in order.
+    ///
+    /// [`Error::DeadlineExceeded`] after the time a request may take.
+    pub async fn log_answers(&self) -> Result<()> {
+        const LOOK: Duration = Duration::from_millis(20);
+        let asked = self.core.clock.now();
+        let deadline = asked + self.core.request_timeout();
+        loop {
+            let now = self.core.clock.now();
+            if self.core.engine()?.writing_for() <= now - asked {
+                return Ok(());
+            }
+            if now >= deadline {
+                return Err(Error::DeadlineExceeded);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Raft term, as this member knows it.

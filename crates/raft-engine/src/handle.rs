@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -152,6 +153,11 @@ impl Handle {
     /// Current term; one atomic load.
     pub fn term(&self) -> u64 {
         self.shared.term.load(Ordering::Acquire)
+    }
+
+    /// How long the log writer has been at the write it is doing; zero if it does none.
+    pub fn writing_for(&self) -> Duration {
+        self.shared.writing_for(self.shared.now())
     }
 
     /// The leader this member knows, 0 if none; one atomic load.

@@ -2,8 +2,13 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 const WIDTH: usize = 40;
+
+/// Work that ends within it shows nothing. Who runs the tool in a terminal of his own (`expect`, a test) finds answers
+/// of quick commands without a bar's remains before them.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A bar on the standard error, drawn anew at each percent; nothing where that is no terminal.
 pub fn bar(what: &'static str) -> backup::Progress {
@@ -12,13 +17,20 @@ pub fn bar(what: &'static str) -> backup::Progress {
     }
     let bar = Bar {
         what,
+        began: now(),
         shown: AtomicU64::new(u64::MAX),
     };
     Box::new(move |done, all| bar.draw(done, all))
 }
 
+#[expect(clippy::disallowed_methods, reason = "what a person sees, at the edge")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 struct Bar {
     what: &'static str,
+    began: Instant,
     shown: AtomicU64,
 }
 
@@ -27,7 +39,7 @@ impl Bar {
         let percent = (done * 100).checked_div(all).unwrap_or(100).min(100);
         // Pages do not come in order of their places: the bar only grows.
         let shown = self.shown.load(Ordering::Relaxed);
-        if shown != u64::MAX && percent <= shown {
+        if shown != u64::MAX && percent <= shown || now() - self.began < PATIENCE {
             return;
         }
         self.shown.store(percent, Ordering::Relaxed);

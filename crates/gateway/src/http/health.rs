@@ -59,10 +59,14 @@ async fn read(shared: &Shared, serializable: bool) -> Result<(), String> {
         ..Default::default()
     };
     let caller = shared.node.root();
-    match shared.node.range(request, &caller).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.to_string()),
-    }
+    let answer = async {
+        shared.node.range(request, &caller).await?;
+        match serializable {
+            true => Ok(()),
+            false => shared.node.log_answers().await,
+        }
+    };
+    answer.await.map_err(|error: node::Error| error.to_string())
 }
 
 /// One of the questions behind `/livez` and `/readyz`.
