@@ -87,7 +87,7 @@ impl Lessor {
     }
 
     /// Adds a lease; the caller stores [`crate::rows::lease_value`]. A TTL below 1 becomes 1: the real minimum is
-    /// applied by whoever proposes, see [`crate::admit_ttl`].
+    /// applied by whoever proposes, see [`crate::raise_ttl`].
     ///
     /// Refusals: id 0 (`LeaseNotFound`), a TTL above [`TTL_MAX`], an id in use.
     pub fn grant(&mut self, id: LeaseId, ttl: i64) -> Result<Lease, Rejection> {

@@ -14,4 +14,4 @@ mod ttl;
 pub use error::Error;
 pub use lease::{Checkpoint, Lease, Renewal, TimeToLive};
 pub use lessor::{Lessor, Options, SPREAD_FROM, SPREAD_PER_SECOND};
-pub use ttl::{TTL_MAX, admit_ttl, ttl_min};
+pub use ttl::{TTL_MAX, raise_ttl, ttl_min};

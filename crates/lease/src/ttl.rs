@@ -1,6 +1,5 @@
 //! TTLs that can be asked for.
 
-use model::Rejection;
 use std::time::Duration;
 
 /// Longest TTL that can be asked for, in seconds (etcd server/lease/lessor.go).
@@ -14,12 +13,10 @@ pub fn ttl_min(election_timeout: Duration) -> i64 {
 }
 
 /// The TTL to propose for a request: at least `min`. Done before proposing, not in [`crate::Lessor::grant`]: members with
-/// different election timeouts would otherwise store different leases for the same log entry.
-pub fn admit_ttl(ttl: i64, min: i64) -> Result<i64, Rejection> {
-    if ttl > TTL_MAX {
-        return Err(Rejection::LeaseTtlTooLarge);
-    }
-    Ok(ttl.max(min).max(1))
+/// different election timeouts would otherwise store different leases for the same log entry. One above [`TTL_MAX`] stays
+/// as it is, to be refused when it is applied: alarms refuse before that.
+pub fn raise_ttl(ttl: i64, min: i64) -> i64 {
+    ttl.max(min).max(1)
 }
 
 #[cfg(test)]
@@ -35,10 +32,10 @@ mod tests {
     }
 
     #[test]
-    fn a_ttl_is_raised_to_the_least_and_refused_above_the_most() {
-        assert_eq!(admit_ttl(-3, 2), Ok(2));
-        assert_eq!(admit_ttl(0, 0), Ok(1));
-        assert_eq!(admit_ttl(TTL_MAX, 2), Ok(TTL_MAX));
-        assert_eq!(admit_ttl(TTL_MAX + 1, 2), Err(Rejection::LeaseTtlTooLarge));
+    fn a_ttl_is_raised_to_the_least() {
+        assert_eq!(raise_ttl(-3, 2), 2);
+        assert_eq!(raise_ttl(0, 0), 1);
+        assert_eq!(raise_ttl(TTL_MAX, 2), TTL_MAX);
+        assert_eq!(raise_ttl(TTL_MAX + 1, 2), TTL_MAX + 1);
     }
 }

@@ -4,7 +4,7 @@ use super::Handle;
 use super::keys::unexpected;
 use crate::{Caller, Result};
 use apply::LeaseKeys;
-use lease::{Renewal, admit_ttl, ttl_min};
+use lease::{Renewal, raise_ttl, ttl_min};
 use model::pb::etcdserverpb as pb;
 use model::{KeyRange, LeaseId, MemberId, Rejection, Reply, Request};
 use std::time::Duration;
@@ -24,7 +24,7 @@ impl Handle {
             // Shaped as etcd's: positive, and not to be guessed from another member.
             request.id = (self.core.requests.next_id() & i64::MAX as u64) as i64;
         }
-        request.ttl = admit_ttl(request.ttl, ttl_min(self.core.options.election_timeout))?;
+        request.ttl = raise_ttl(request.ttl, ttl_min(self.core.options.election_timeout));
         match self.core.propose(Request::LeaseGrant(request), caller).await? {
             Reply::LeaseGrant(response) => Ok(response),
             other => Err(unexpected(&other)),

@@ -134,6 +134,8 @@ const OURS: &[(&str, &[&str])] = &[
     ("bench", &["model"]),
     ("tidy", &[]),
     ("cluster-tests", &["client", "model"]),
+    // Knows the servers from outside only.
+    ("differential", &["api", "model"]),
 ];
 
 /// Heavy or far-reaching libraries, and the crates that may use them.
@@ -150,14 +152,15 @@ const OTHERS: &[(&str, &[&str])] = &[
             "server",
             "sim",
             "cluster-tests",
+            "differential",
         ],
     ),
-    ("tonic", &["api", "peer", "gateway", "client"]),
+    ("tonic", &["api", "peer", "gateway", "client", "differential"]),
     ("raft", &["raft-engine"]),
     ("rocksdb", &["storage-rocksdb"]),
     ("fjall", &["storage-fjall"]),
     ("serde_yaml", &["server"]),
-    ("anyhow", &["server", "ctl", "cluster-tests"]),
+    ("anyhow", &["server", "ctl", "cluster-tests", "differential"]),
 ];
 
 #[test]
