@@ -201,7 +201,12 @@ pub async fn first_members(config: &Config) -> anyhow::Result<Found> {
             }
             let members = InitialCluster::parse(&found)?;
             if !members.members.contains_key(&config.name) {
-                bail!("cannot find local etcd member {:?} in SRV records", config.name);
+                bail!(
+                    "cannot find local etcd member {:?} in SRV records: none leads to an address of \
+                     --initial-advertise-peer-urls {}",
+                    config.name,
+                    advertised.join(",")
+                );
             }
             return Ok(Found {
                 members,
