@@ -142,13 +142,17 @@ impl Director {
         Ok(())
     }
 
-    /// Ends the load and puts together what its threads saw.
+    /// Ends the load and puts together what its threads saw. The last phase lasts until its last operation is answered:
+    /// what a stalled server still owes would otherwise be missing from both the time and the latencies.
     pub fn finish(mut self) -> Result<Outcome> {
-        // What ends from now on belongs to no phase.
-        self.stage.advance();
+        let start = clock::now();
         self.stage.end();
         while self.seen.len() < self.threads {
             self.seen.push(self.ended.recv().map_err(|_| Error::Thread)??);
+        }
+        if let Some((_, length, _, after)) = self.phases.last_mut() {
+            *length += clock::now() - start;
+            *after = self.server.books();
         }
         let mut digest = Digest::default();
         let mut tallies: Vec<Tally> = vec![Tally::default(); self.phases.len() + 1];

@@ -194,35 +194,38 @@ fn offer(stretch: &Stretch, riders: &mut [Rider], revision: Revision, wakers: &m
     for (number, rider) in riders.iter().enumerate() {
         index.insert(&rider.watcher.range, number as Id);
     }
-    let mut matches: Vec<(Id, u32, u32)> = Vec::new();
+    // By rider, and so in the order of the revisions without being sorted.
+    let mut matches: Vec<Vec<(u32, u32)>> = vec![Vec::new(); riders.len()];
     for (at, record) in stretch.records.iter().enumerate() {
         for (number, change) in record.changes.changes.iter().enumerate() {
             index.matching(&change.key, |found| {
-                let wanting = found.iter().filter(|rider| {
-                    let rider = &riders[**rider as usize];
-                    rider.next <= record.revision() && rider.watcher.wants(change.kind)
-                });
-                matches.extend(wanting.map(|rider| (*rider, at as u32, number as u32)));
+                for id in found {
+                    let rider = &riders[*id as usize];
+                    if rider.next <= record.revision() && rider.watcher.wants(change.kind) {
+                        matches[*id as usize].push((at as u32, number as u32));
+                    }
+                }
             });
         }
     }
-    matches.sort_unstable();
-    for matches in matches.chunk_by(|one, other| one.0 == other.0) {
-        let rider = &mut riders[matches[0].0 as usize];
-        let record = |found: &(Id, u32, u32)| &stretch.records[found.1 as usize];
+    for (rider, matches) in riders.iter_mut().zip(matches) {
+        let (Some(first), Some(last)) = (matches.first(), matches.last()) else {
+            continue;
+        };
+        let record = |found: &(u32, u32)| &stretch.records[found.0 as usize];
         let events = matches
             .iter()
-            .map(|found| record(found).event(found.2 as usize, rider.watcher.prev_kv))
+            .map(|found| record(found).event(found.1 as usize, rider.watcher.prev_kv))
             .collect();
         // The store may be a moment ahead of the hub: no event may be newer than the header says.
-        let newest = record(&matches[matches.len() - 1]).revision();
+        let newest = record(last).revision();
         let offer = rider
             .watcher
             .queue
             .offer_events(&rider.watcher, revision.max(newest), events, wakers);
         rider.outcome = match offer {
             Offer::Queued | Offer::Ended => Outcome::Served,
-            Offer::Full => Outcome::Full(record(&matches[0]).revision()),
+            Offer::Full => Outcome::Full(record(first).revision()),
         };
     }
 }

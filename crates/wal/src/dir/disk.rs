@@ -10,6 +10,9 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Bytes of zeros written at a time, see [`File::fill`].
+const FILL_STEP: usize = 16 << 10;
+
 /// A locked directory on disk. Dropping it gives the lock back.
 #[derive(Debug)]
 pub struct Disk {
@@ -138,7 +141,10 @@ impl File for DiskFile {
         }
         // Reserved blocks are marked unwritten, and the first write to each changes that mark: metadata, which every
         // fdatasync would have to carry along. Zeros that were really written save it.
-        let zeros = vec![0; 1 << 20];
+        // In small steps: the page cache keeps what one write brought as one piece, and later walks over the whole of a
+        // piece, and counts it as written, for each record that changes a part of it. Written by the mebibyte, every
+        // sync of a 300-byte record was booked as a mebibyte, and cost a fifth more processor time.
+        let zeros = vec![0; FILL_STEP];
         let mut offset = 0;
         while offset < bytes {
             let n = (bytes - offset).min(zeros.len() as u64);
