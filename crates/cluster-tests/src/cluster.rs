@@ -75,18 +75,18 @@ impl Setup {
                 member
             })
             .collect();
-        let initial = initial_cluster(&members);
         for (i, member) in members.iter_mut().enumerate() {
             let own = self.own_flags.iter().filter(|(owner, _)| *owner == i);
             let own = own.map(|(_, flag)| flag.clone());
-            let flags: Vec<String> = self.flags.iter().cloned().chain(own).collect();
-            member.set_args(&initial, "new", &flags);
+            member.flags = self.flags.iter().cloned().chain(own).collect();
         }
-        Cluster {
+        let mut cluster = Cluster {
             members,
             extra: self.flags,
             root,
-        }
+        };
+        cluster.introduce();
+        cluster
     }
 }
 
@@ -115,6 +115,25 @@ impl Cluster {
     /// A cluster with defaults.
     pub async fn start(size: usize) -> Cluster {
         Setup::default().start(size).await
+    }
+
+    /// Tells the members of a new cluster of each other.
+    fn introduce(&mut self) {
+        let initial = self.initial_cluster();
+        for member in &mut self.members {
+            let flags = member.flags.clone();
+            member.set_args(&initial, "new", &flags);
+        }
+    }
+
+    /// Gives members that were never started other addresses, and commands to start them with.
+    pub(crate) fn move_to(&mut self, places: impl Iterator<Item = (String, Vec<String>)>) {
+        for (member, (host, prefix)) in self.members.iter_mut().zip(places) {
+            member.host = host;
+            let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
+            member.set_prefix(&prefix);
+        }
+        self.introduce();
     }
 
     /// Starts every member and returns at once.

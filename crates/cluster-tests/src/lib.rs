@@ -5,14 +5,20 @@ mod cluster;
 mod history;
 mod http;
 mod member;
+mod network;
 mod pki;
+mod registers;
+mod shim;
 mod writer;
 
 pub use cluster::{Cluster, Setup, connect};
 pub use history::Watched;
 pub use http::get;
 pub use member::{Member, Outcome, binary, server_binary};
+pub use network::{Network, inside};
 pub use pki::{Authority, Identity};
+pub use registers::Registers;
+pub use shim::{Fault, Shim};
 pub use writer::{Acknowledged, Writer};
 
 use std::future::Future;

@@ -15,10 +15,23 @@ pub struct Member {
     pub peer_port: u16,
     /// `http` or `https`, for clients and for peers.
     pub(crate) schemes: [&'static str; 2],
+    /// Address to listen at.
+    pub(crate) host: String,
     dir: PathBuf,
     args: Vec<String>,
+    /// Flags of the test's own.
+    pub(crate) flags: Vec<String>,
+    program: Program,
     process: Option<Child>,
     starts: u32,
+}
+
+/// What is started, where it is not the server as it is.
+#[derive(Clone, Default)]
+struct Program {
+    binary: Option<PathBuf>,
+    prefix: Vec<String>,
+    env: Vec<(String, String)>,
 }
 
 /// How a process that was not meant to live ended.
@@ -67,8 +80,11 @@ impl Member {
             client_port,
             peer_port,
             schemes: ["http", "http"],
+            host: "127.0.0.1".to_owned(),
             dir,
             args: Vec::new(),
+            flags: Vec::new(),
+            program: Program::default(),
             process: None,
             starts: 0,
         }
@@ -76,17 +92,35 @@ impl Member {
 
     /// URL for clients.
     pub fn endpoint(&self) -> String {
-        format!("{}://127.0.0.1:{}", self.schemes[0], self.client_port)
+        format!("{}://{}:{}", self.schemes[0], self.host, self.client_port)
     }
 
     /// URL for peers.
     pub fn peer_url(&self) -> String {
-        format!("{}://127.0.0.1:{}", self.schemes[1], self.peer_port)
+        format!("{}://{}:{}", self.schemes[1], self.host, self.peer_port)
     }
 
     /// Where its data is.
     pub fn data_dir(&self) -> PathBuf {
         self.dir.join("data")
+    }
+
+    /// Starts another binary from now on.
+    pub fn set_binary(&mut self, binary: &Path) {
+        self.program.binary = Some(binary.to_owned());
+    }
+
+    /// Starts it with a command before it from now on, `ip netns exec …` say, which must become the process itself.
+    pub fn set_prefix(&mut self, command: &[&str]) {
+        self.program.prefix = command.iter().map(|word| (*word).to_owned()).collect();
+    }
+
+    /// Sets the whole of its own environment variables from now on; they come on top of the test's.
+    pub fn set_env(&mut self, env: &[(&str, &str)]) {
+        let owned = env
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.program.env = owned.collect();
     }
 
     pub(crate) fn set_args(&mut self, initial_cluster: &str, state: &str, extra: &[String]) {
@@ -116,8 +150,19 @@ impl Member {
         assert!(!self.is_running(), "{} runs already", self.name);
         self.starts += 1;
         let log = File::create(self.log_path(self.starts)).expect("a log file");
-        let process = Command::new(server_binary())
+        let Program { binary, prefix, env } = &self.program;
+        let binary = binary.clone().unwrap_or_else(server_binary);
+        let mut command = match prefix.split_first() {
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(binary);
+                command
+            }
+            None => Command::new(binary),
+        };
+        let process = command
             .args(&self.args)
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .env_remove("ETCD_UNSUPPORTED_ARCH")
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle on the log"))
@@ -144,6 +189,13 @@ impl Member {
     pub async fn stop(&mut self) -> ExitStatus {
         self.signal(rustix::process::Signal::TERM);
         self.wait(Duration::from_secs(10)).await
+    }
+
+    /// Its status, if it has ended by itself.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.process.as_mut()?.try_wait().ok()??;
+        self.process = None;
+        Some(status)
     }
 
     /// Waits for the process to end by itself.

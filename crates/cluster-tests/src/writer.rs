@@ -12,6 +12,8 @@ use tokio::task::JoinHandle;
 pub struct Writer {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<AtomicU64>,
+    /// Nanoseconds on the kernel's monotonic clock.
+    last: Arc<AtomicU64>,
     tasks: Vec<JoinHandle<BTreeMap<String, i64>>>,
 }
 
@@ -23,16 +25,24 @@ impl Writer {
     pub fn start(endpoints: &[String], prefix: &str, clients: usize) -> Writer {
         let stop = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::new(AtomicU64::new(0));
+        let last = Arc::new(AtomicU64::new(0));
         let tasks = (0..clients)
             .map(|client| {
                 let endpoint = endpoints[client % endpoints.len()].clone();
                 let prefix = format!("{prefix}/{client}");
-                tokio::spawn(write(endpoint, prefix, stop.clone(), acknowledged.clone()))
+                tokio::spawn(write(
+                    endpoint,
+                    prefix,
+                    stop.clone(),
+                    acknowledged.clone(),
+                    last.clone(),
+                ))
             })
             .collect();
         Writer {
             stop,
             acknowledged,
+            last,
             tasks,
         }
     }
@@ -40,6 +50,11 @@ impl Writer {
     /// Writes that were acknowledged so far.
     pub fn count(&self) -> u64 {
         self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// When the last answer came, in nanoseconds on the kernel's monotonic clock; 0 if none did.
+    pub fn last_answer(&self) -> u64 {
+        self.last.load(Ordering::Relaxed)
     }
 
     /// Waits until so many more writes have been acknowledged.
@@ -72,6 +87,7 @@ async fn write(
     prefix: String,
     stop: Arc<AtomicBool>,
     acknowledged: Arc<AtomicU64>,
+    last: Arc<AtomicU64>,
 ) -> BTreeMap<String, i64> {
     let mut promised = BTreeMap::new();
     let mut client = connect(std::slice::from_ref(&endpoint)).await;
@@ -84,6 +100,11 @@ async fn write(
             Ok(answer) => {
                 promised.insert(key, answer.header().map_or(0, |header| header.revision()));
                 acknowledged.fetch_add(1, Ordering::Relaxed);
+                let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+                last.store(
+                    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64,
+                    Ordering::Relaxed,
+                );
             }
             // Killed, stopped, without a leader: the next attempt may find it well again.
             Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,

@@ -133,7 +133,8 @@ const OURS: &[(&str, &[&str])] = &[
     // A client of any server: it must not reach into ours.
     ("bench", &["model"]),
     ("tidy", &[]),
-    ("cluster-tests", &["client", "model"]),
+    ("histories", &[]),
+    ("cluster-tests", &["client", "histories", "model"]),
     // Knows the servers from outside only.
     ("differential", &["api", "model"]),
 ];
