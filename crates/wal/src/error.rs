@@ -23,7 +23,11 @@ pub enum Error {
     },
     /// Bytes that had been durable are no longer what was written. Nothing was changed: the member must be rebuilt from
     /// its peers or a backup, since cutting the log here would take back what others were promised.
-    #[error("the log is damaged: {file} at offset {offset}: {what}")]
+    #[error(
+        "the log is damaged: {file} at offset {offset}: {what}. Nothing was changed. Remove this member from the cluster, \
+         rebuild it as a new one with an empty data directory, and check the disk; a member without others is restored \
+         from a backup"
+    )]
     Corrupt {
         /// File name within the directory of the log.
         file: String,

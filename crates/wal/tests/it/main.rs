@@ -6,6 +6,7 @@ mod crash_points;
 mod damage;
 mod etcd;
 mod faults;
+mod last64k;
 mod lifecycle;
 mod reader;
 mod tail;
