@@ -24,6 +24,18 @@ pub use writer::{Acknowledged, Writer};
 use std::future::Future;
 use std::time::Duration;
 
+/// Whether this test may have the machine for itself, which those need that stop disks or measure times. Where
+/// `QUORATE_ALONE` is not set it may not, which is printed.
+pub fn alone() -> bool {
+    let alone = std::env::var_os("QUORATE_ALONE").is_some();
+    if !alone {
+        println!(
+            "left out: set QUORATE_ALONE=1 and --test-threads=1, as scripts/test does in a step of its own"
+        );
+    }
+    alone
+}
+
 /// Tries until it succeeds; panics with the last error after `within`.
 pub async fn eventually<T, F: Future<Output = anyhow::Result<T>>>(
     within: Duration,

@@ -113,7 +113,7 @@ pub fn check_key(mut operations: Vec<Operation>, steps: u64) -> Verdict {
         if open == 0 {
             return Verdict::Linearizable;
         }
-        if event != events.end && event % 2 == 0 {
+        if event != events.end && event.is_multiple_of(2) {
             let number = event / 2;
             let operation = &operations[number];
             let answer = operation.ended.map(|(_, answer)| answer);

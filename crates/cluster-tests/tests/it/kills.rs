@@ -14,6 +14,9 @@ async fn some_time(round: usize) {
 /// An answer before the log is durable; a state that is not the log's after a restart (etcd #13766, #14370).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_alone_keeps_every_acknowledged_write() {
+    if !cluster_tests::alone() {
+        return;
+    }
     let mut cluster = Cluster::start(1).await;
     let writer = Writer::start(&cluster.endpoints(), "alone", 32);
     let count = kills(60);
@@ -42,6 +45,9 @@ async fn a_member_alone_keeps_every_acknowledged_write() {
 /// The same with a member of three chosen in turn, and every tenth time all of them at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn three_members_keep_every_acknowledged_write_and_stay_equal() {
+    if !cluster_tests::alone() {
+        return;
+    }
     let mut cluster = Cluster::start(3).await;
     let writer = Writer::start(&cluster.endpoints(), "three", 24);
     let count = kills(30);

@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod ctl;
 mod discovery;
+mod failpoints;
 mod faults;
 mod growth;
 mod http;

