@@ -34,6 +34,9 @@ pub(crate) struct Sweep {
 /// Consecutive revisions, `from..=upto`, and what changed in them.
 struct Stretch {
     records: Vec<Arc<Record>>,
+    /// What an event up to it replaced is compacted, and not told any more, though memory may still have it: what a
+    /// watcher is told must not depend on how long ago it happened.
+    compacted: Revision,
     from: Revision,
     upto: Revision,
 }
@@ -77,7 +80,12 @@ impl Shared {
             let from = state.behind.range(oldest..).next()?.0;
             let records = state.ring.read(from, REVISIONS_MAX, BYTES_MAX);
             let upto = records.last()?.revision();
-            Some(Stretch { records, from, upto })
+            Some(Stretch {
+                records,
+                compacted: state.store.view().compacted(),
+                from,
+                upto,
+            })
         })
     }
 
@@ -114,6 +122,7 @@ impl Shared {
                 .into_iter()
                 .map(|changes| Arc::new(Record::new(changes)))
                 .collect(),
+            compacted: view.compacted(),
             from,
             upto,
         }))
@@ -213,10 +222,12 @@ fn offer(stretch: &Stretch, riders: &mut [Rider], revision: Revision, wakers: &m
             continue;
         };
         let record = |found: &(u32, u32)| &stretch.records[found.0 as usize];
-        let events = matches
-            .iter()
-            .map(|found| record(found).event(found.1 as usize, rider.watcher.prev_kv))
-            .collect();
+        let event = |found: &(u32, u32)| {
+            let record = record(found);
+            let prev_kv = rider.watcher.prev_kv && record.revision() > stretch.compacted;
+            record.event(found.1 as usize, prev_kv)
+        };
+        let events = matches.iter().map(event).collect();
         // The store may be a moment ahead of the hub: no event may be newer than the header says.
         let newest = record(last).revision();
         let offer = rider

@@ -26,6 +26,8 @@ impl cluster_server::Cluster for Cluster {
         &self,
         request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
+        let peer_urls = &request.get_ref().peer_urls;
+        self.0.node.check_peer_urls(peer_urls).map_err(status)?;
         let caller = self.0.caller(&request).await?;
         let pb::MemberAddRequest {
             peer_urls,

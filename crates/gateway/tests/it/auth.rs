@@ -27,6 +27,25 @@ fn with_token<T>(message: T, name: &'static str, token: &str) -> Request<T> {
     request
 }
 
+/// As etcd does: who asks is looked at only after that.
+#[tokio::test]
+async fn peer_urls_that_cannot_be_are_refused_before_the_token() {
+    let server = Server::start().await;
+    locked_down(&server).await;
+    let mut cluster = server.cluster().await;
+    for (url, refused) in [
+        ("http://%zz:1", "etcdserver: given member URLs are invalid"),
+        ("http://127.0.0.1:9", "etcdserver: invalid auth token"),
+    ] {
+        let request = pb::MemberAddRequest {
+            peer_urls: vec![url.to_owned()],
+            is_learner: true,
+        };
+        let (_, words) = refusal(cluster.member_add(with_token(request, "token", "made.up")).await);
+        assert_eq!(words, refused, "{url}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_gives_what_its_user_may() {
     let server = Server::start().await;

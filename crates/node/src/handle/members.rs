@@ -28,6 +28,12 @@ impl Handle {
         Ok(self.list_members())
     }
 
+    /// Refuses peer URLs that no member can have. That is done before anybody asks who the caller is, as in etcd.
+    pub fn check_peer_urls(&self, peer_urls: &[String]) -> Result<()> {
+        new_member(peer_urls, 0, false)?;
+        Ok(())
+    }
+
     /// Adds a voter or a learner.
     pub async fn member_add(
         &self,
@@ -37,8 +43,7 @@ impl Handle {
     ) -> Result<MemberChange> {
         self.core.require_voter()?;
         let now = self.core.clock.time_of_day().as_secs() as i64;
-        let member =
-            Member::new("", &peer_urls, "", Some(now), learner).map_err(|_| Rejection::MemberBadUrls)?;
+        let member = new_member(&peer_urls, now, learner)?;
         self.authorize_root(caller)?;
         if self.core.options.strict_reconfig_check {
             self.with_connections(|connections| self.cluster().may_add(&member, connections))?;
@@ -163,4 +168,8 @@ impl Handle {
         };
         Ok(check(&connections)?)
     }
+}
+
+fn new_member(peer_urls: &[String], now: i64, learner: bool) -> Result<Member, Rejection> {
+    Member::new("", peer_urls, "", Some(now), learner).map_err(|_| Rejection::MemberBadUrls)
 }

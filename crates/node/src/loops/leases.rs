@@ -11,8 +11,10 @@ use std::time::Duration;
 
 /// Expired leases are looked for at least this often.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Leases revoked at once: etcd's 500 per interval would take seconds for a storm of expiries.
-const REVOKES_MAX: usize = 5000;
+/// Leases revoked at once: etcd's 500 per interval would take minutes for a storm of expiries. The next ones come when
+/// these are applied, or nearly; far below what may wait before clients' requests are refused
+/// ([`Core::check_backlog`]).
+const REVOKES_MAX: usize = 1000;
 /// Remaining times replicated with one command.
 const CHECKPOINTS_MAX: usize = 1000;
 
