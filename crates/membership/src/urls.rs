@@ -52,9 +52,24 @@ fn is_host_and_port(address: &str) -> bool {
     };
     let host_ok = match host.strip_prefix('[') {
         Some(inner) => inner.strip_suffix(']').is_some_and(|ip| !ip.contains(['[', ']'])),
-        None => !host.contains([':', '[', ']']),
+        None => is_host_name(host.as_bytes()),
     };
     host_ok && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Go's rule for the part of a URL before the port: only bytes beyond ASCII may be written as `%XX`.
+fn is_host_name(mut host: &[u8]) -> bool {
+    while let [byte, rest @ ..] = host {
+        host = match (byte, rest) {
+            (b'%', [b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', low, rest @ ..]) if low.is_ascii_hexdigit() => {
+                rest
+            }
+            _ if byte.is_ascii_alphanumeric() || !byte.is_ascii() => rest,
+            _ if b"-_.~!$&'()*+,;=<>\"".contains(byte) => rest,
+            _ => return false,
+        };
+    }
+    true
 }
 
 #[cfg(test)]
@@ -67,6 +82,7 @@ mod tests {
             ("http://localhost:2380", "http://localhost:2380"),
             (" HTTPS://Host.Example:443 ", "https://Host.Example:443"),
             ("http://[::1]:80", "http://[::1]:80"),
+            ("http://%e4b.example:80", "http://%e4b.example:80"),
             ("unix://etcd.sock:1", "unix://etcd.sock:1"),
             ("unixs:///run/etcd.sock", "unixs:///run/etcd.sock"),
         ] {
@@ -85,6 +101,10 @@ mod tests {
             ("http://[::1]", "host:port"),
             ("http://a]:1", "host:port"),
             ("http://localhost:http", "host:port"),
+            ("http://%zz:1", "host:port"),
+            ("http://a%20b:1", "host:port"),
+            ("http://a%:1", "host:port"),
+            ("http://{a}:1", "host:port"),
             ("http://localhost:2380/", "path"),
             ("http://localhost:2380/v3", "path"),
             ("http://local host:2380", "blanks"),
