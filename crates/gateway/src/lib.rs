@@ -12,6 +12,7 @@ mod caller;
 mod core;
 mod cut;
 mod frames;
+mod gather;
 mod http;
 mod json;
 mod methods;

@@ -7,6 +7,7 @@
 use crate::authority::Mended;
 use crate::budget::Budget;
 use crate::core::Core;
+use crate::gather::Gather;
 use crate::metrics::{Counters, Metrics};
 use crate::options::Options;
 use crate::prompt::Prompt;
@@ -286,16 +287,24 @@ async fn connection(core: Arc<Core>, arrival: Arrival) {
         let connection = Arc::clone(&connection);
         async move { Ok::<_, Infallible>(connection.answer(request).await) }
     });
-    let socket = Mended::new(Prompt::new(socket, SILENCE_MAX));
-    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
-    tokio::select! {
+    let socket = Gather::new(Mended::new(Prompt::new(socket, SILENCE_MAX)));
+    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket.clone()), service));
+    let ended = tokio::select! {
         // How a connection ended is its client's business.
-        _ = served.as_mut() => return,
-        _ = phase.wait_for(|phase| *phase != Phase::Serving) => {}
+        _ = socket.turns(served.as_mut()) => true,
+        _ = phase.wait_for(|phase| *phase != Phase::Serving) => false,
+    };
+    if !ended {
+        served.as_mut().graceful_shutdown();
     }
-    served.as_mut().graceful_shutdown();
+    let rest = async {
+        if !ended {
+            let _ = socket.turns(served).await;
+        }
+        let _ = socket.finish().await;
+    };
     tokio::select! {
-        _ = served => {}
+        () = rest => {}
         _ = phase.wait_for(|phase| *phase == Phase::Closed) => {}
     }
 }
