@@ -50,7 +50,7 @@ pub trait File: Send + Sync + 'static {
     /// Writes all of `buf` at `offset`, extending the file where needed.
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Makes an empty file `bytes` long, all zeros that are really written, so that later writes change no metadata.
+    /// Lengthens the file to `bytes` by zeros that are really written, so that later writes change no metadata.
     fn fill(&self, bytes: u64) -> io::Result<()>;
 
     /// Makes content and length durable.

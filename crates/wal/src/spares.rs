@@ -7,9 +7,16 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Files kept for reuse. One is being waited for while another is in use; more would only take up space.
 const SPARES_MAX: usize = 2;
+/// The thread fills files in steps, each made durable: the disk that it shares with the log's own syncs is never held up
+/// for longer than a step takes, about as long as one of those syncs.
+const FILL_STEP_BYTES: u64 = 256 << 10;
+/// Time between two steps, in which the disk is the log's. A full segment is filled in some two seconds; the log takes
+/// longer for the half segment that is left when the filling begins. If it does not, the rest is filled without pauses.
+const FILL_PAUSE: Duration = Duration::from_millis(5);
 
 /// A file that no segment uses, all of it really allocated. It may hold the frames of a former segment: their salts no
 /// longer fit, so they do not pass for new ones.
@@ -42,6 +49,8 @@ struct Work {
     wanted: Option<u64>,
     /// The thread has taken work and not yet finished it.
     busy: bool,
+    /// Somebody waits for it.
+    awaited: bool,
     stop: bool,
     /// An fsync failed.
     broken: bool,
@@ -98,13 +107,16 @@ impl Spares {
     pub(crate) fn take(&self, bytes: u64) -> Result<Spare> {
         let mut work = self.shared.work.lock();
         while work.ready.is_empty() && (work.busy || work.wanted.is_some() || !work.retired.is_empty()) {
+            work.awaited = true;
+            self.shared.changed.notify_all();
             self.shared.changed.wait(&mut work);
         }
+        work.awaited = false;
         match work.ready.pop_front() {
             Some(spare) => Ok(spare),
             None => {
                 drop(work);
-                self.shared.make(bytes)
+                self.shared.make(bytes, bytes)
             }
         }
     }
@@ -141,9 +153,10 @@ impl Shared {
                         self.work.lock().broken = true;
                     }
                 }
-                Job::Make(bytes) => match self.make(bytes) {
+                Job::Make(bytes) => match self.make(bytes, FILL_STEP_BYTES) {
                     Ok(spare) => self.work.lock().ready.push_back(spare),
                     // Not fatal: it is tried again when the file is needed, and the disk may have room by then.
+                    Err(_) if self.work.lock().stop => {}
                     Err(error) => tracing::warn!(error = %chain(&error), "cannot prepare a log segment"),
                 },
             }
@@ -173,13 +186,14 @@ impl Shared {
         }
     }
 
-    fn make(&self, bytes: u64) -> Result<Spare> {
+    /// A new file, filled in steps of `step` bytes.
+    fn make(&self, bytes: u64, step: u64) -> Result<Spare> {
         let name = self.new_name();
         let file = self
             .dir
             .create(&name)
             .map_err(|source| Error::io("create", &name, source))?;
-        let filled = file.fill(bytes).and_then(|()| file.sync());
+        let filled = self.fill(&*file, bytes, step);
         failpoint::point!("walAfterSpareFilled");
         if let Err(source) = filled {
             // Room taken by a file that was not finished helps nobody; if removing fails too, opening will do it.
@@ -192,6 +206,25 @@ impl Shared {
             bytes,
             used: false,
         })
+    }
+
+    fn fill(&self, file: &dyn File, bytes: u64, step: u64) -> std::io::Result<()> {
+        let mut filled = 0;
+        loop {
+            filled = bytes.min(filled + step);
+            file.fill(filled)?;
+            file.sync()?;
+            if filled == bytes {
+                return Ok(());
+            }
+            let mut work = self.work.lock();
+            if work.stop {
+                return Err(std::io::Error::other("the log is being closed"));
+            }
+            if !work.awaited {
+                self.changed.wait_for(&mut work, FILL_PAUSE);
+            }
+        }
     }
 
     fn reuse(&self, segments: Vec<Arc<Segment>>) -> Result<()> {

@@ -134,8 +134,12 @@ impl File for DiskFile {
     }
 
     fn fill(&self, bytes: u64) -> io::Result<()> {
+        let mut offset = self.size()?;
+        if offset >= bytes {
+            return Ok(());
+        }
         // Reserving first says at once if the disk is too full, and gives the file few extents. Not all file systems can.
-        match fallocate(&self.0, FallocateFlags::empty(), 0, bytes) {
+        match fallocate(&self.0, FallocateFlags::empty(), offset, bytes - offset) {
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
             Err(errno) => return Err(errno.into()),
         }
@@ -145,7 +149,6 @@ impl File for DiskFile {
         // piece, and counts it as written, for each record that changes a part of it. Written by the mebibyte, every
         // sync of a 300-byte record was booked as a mebibyte, and cost a fifth more processor time.
         let zeros = vec![0; FILL_STEP];
-        let mut offset = 0;
         while offset < bytes {
             let n = (bytes - offset).min(zeros.len() as u64);
             self.0.write_all_at(&zeros[..n as usize], offset)?;

@@ -310,11 +310,13 @@ impl File for MemoryFile {
     fn fill(&self, bytes: u64) -> io::Result<()> {
         {
             let mut content = self.inode.0.lock();
-            let end = content.now.len().max(bytes as usize);
-            content.touch(0, end);
-            content.now = vec![0; bytes as usize];
+            let (from, to) = (content.now.len(), bytes as usize);
+            if from < to {
+                content.touch(from, to);
+                content.now.resize(to, 0);
+            }
         }
-        self.trace(|name| format!("fill {name} with {bytes} zeros"));
+        self.trace(|name| format!("fill {name} with zeros to {bytes}"));
         Ok(())
     }
 
