@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -138,6 +139,8 @@ impl Body for ResponseBody {
 pub(crate) enum Reply {
     /// One message, then the trailers that say that all is well.
     Message(Option<Bytes>),
+    /// The same, but the message lies in several pieces, none of them empty.
+    Pieces(VecDeque<Bytes>),
     /// Those trailers are sent too.
     Done,
     /// A stream of messages, or nothing where the headers hold a refusal.
@@ -152,23 +155,34 @@ impl Reply {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         match self {
-            Reply::Message(message) => Poll::Ready(Some(Ok(match message.take() {
-                Some(message) => Frame::data(message),
-                None => {
-                    *self = Reply::Done;
-                    let mut trailers = HeaderMap::with_capacity(1);
-                    trailers.insert("grpc-status", HeaderValue::from_static("0"));
-                    Frame::trailers(trailers)
-                }
-            }))),
+            Reply::Message(message) => {
+                let message = message.take();
+                Poll::Ready(Some(Ok(self.data_or_end(message))))
+            }
+            Reply::Pieces(pieces) => {
+                let piece = pieces.pop_front();
+                Poll::Ready(Some(Ok(self.data_or_end(piece))))
+            }
             Reply::Done => Poll::Ready(None),
             Reply::Stream(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
+    fn data_or_end(&mut self, data: Option<Bytes>) -> Frame<Bytes> {
+        match data {
+            Some(data) => Frame::data(data),
+            None => {
+                *self = Reply::Done;
+                let mut trailers = HeaderMap::with_capacity(1);
+                trailers.insert("grpc-status", HeaderValue::from_static("0"));
+                Frame::trailers(trailers)
+            }
+        }
+    }
+
     fn is_end_stream(&self) -> bool {
         match self {
-            Reply::Message(_) => false,
+            Reply::Message(_) | Reply::Pieces(_) => false,
             Reply::Done => true,
             Reply::Stream(body) => body.is_end_stream(),
         }

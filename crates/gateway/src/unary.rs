@@ -8,6 +8,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::BodyExt;
 use prost::Message;
+use std::collections::VecDeque;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
@@ -79,25 +80,70 @@ pub(crate) fn write<M: Message>(result: Result<tonic::Response<M>, Status>) -> R
         Ok(response) => {
             let message = response.get_ref();
             let len = message.encoded_len();
-            let Ok(announced) = u32::try_from(len) else {
-                return refuse(Status::new(
-                    Code::ResourceExhausted,
-                    "grpc: trying to send message larger than max",
-                ));
-            };
-            let mut framed = BytesMut::with_capacity(HEADER + len);
-            framed.put_u8(0);
-            framed.put_u32(announced);
-            // Memory grows as needed: this cannot fail.
-            message.encode_raw(&mut framed);
-            let mut response = Response::new(Reply::message(framed.freeze()));
-            response
-                .headers_mut()
-                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-            response
+            match begin(len, len) {
+                Ok(mut framed) => {
+                    // Memory grows as needed: this cannot fail.
+                    message.encode_raw(&mut framed);
+                    answer(Reply::message(framed.freeze()))
+                }
+                Err(status) => refuse(status),
+            }
         }
         Err(status) => refuse(status),
     }
+}
+
+/// The answer to a call, with fields that are encoded already: after those of `before`, ahead of those of `after`.
+pub(crate) fn write_around<M: Message>(before: &M, fields: Vec<Bytes>, after: &M) -> Response<Reply> {
+    let len: usize = fields.iter().map(Bytes::len).sum();
+    let (len_before, len_after) = (before.encoded_len(), after.encoded_len());
+    let is_short = len <= JOINED_MAX;
+    let room = if is_short {
+        len_before + len + len_after
+    } else {
+        len_before
+    };
+    let mut framed = match begin(len_before + len + len_after, room) {
+        Ok(framed) => framed,
+        Err(status) => return refuse(status),
+    };
+    before.encode_raw(&mut framed);
+    if is_short {
+        fields.into_iter().for_each(|piece| framed.put(piece));
+        after.encode_raw(&mut framed);
+        return answer(Reply::message(framed.freeze()));
+    }
+    let mut pieces = VecDeque::with_capacity(fields.len() + 2);
+    pieces.push_back(framed.freeze());
+    pieces.extend(fields);
+    pieces.push_back(after.encode_to_vec().into());
+    pieces.retain(|piece| !piece.is_empty());
+    answer(Reply::Pieces(pieces))
+}
+
+/// Up to this length pieces are copied into one: sending each costs more.
+const JOINED_MAX: usize = 4 << 10;
+
+/// Memory for an answer that begins with the header of a message of `len` bytes, with room for `room` more.
+fn begin(len: usize, room: usize) -> Result<BytesMut, Status> {
+    let Ok(announced) = u32::try_from(len) else {
+        return Err(Status::new(
+            Code::ResourceExhausted,
+            "grpc: trying to send message larger than max",
+        ));
+    };
+    let mut framed = BytesMut::with_capacity(HEADER + room);
+    framed.put_u8(0);
+    framed.put_u32(announced);
+    Ok(framed)
+}
+
+fn answer(reply: Reply) -> Response<Reply> {
+    let mut response = Response::new(reply);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
 }
 
 /// The answer to a call that failed.

@@ -62,25 +62,34 @@ impl<'a> Fields<'a> {
                 0x20 => fields.version = input.varint()? as i64,
                 0x2a => fields.value = input.bytes()?,
                 0x30 => fields.lease = input.varint()? as i64,
-                _ => {
-                    return Err(Error::Damaged(format!(
-                        "unknown field {tag:#x} in a stored version"
-                    )));
-                }
+                _ => return Err(unknown_field(tag)),
             }
         }
         Ok(fields)
     }
 }
 
-/// What keys-only answers hold of a version: neither value nor lease (etcd 3.7 builds them from its index).
-pub(crate) fn without_value_and_lease(kv: &[u8]) -> Result<Bytes> {
-    let fields = Fields::parse(kv)?;
-    Ok(encode(&Fields {
-        value: &[],
-        lease: 0,
-        ..fields
-    }))
+/// What keys-only answers hold of a version: neither value nor lease (etcd 3.7 builds them from its index). Those are
+/// its last fields.
+pub(crate) fn before_value(kv: &[u8]) -> Result<&[u8]> {
+    let mut input = Input(kv);
+    loop {
+        let before = &kv[..kv.len() - input.0.len()];
+        let Some((&tag, rest)) = input.0.split_first() else {
+            return Ok(before);
+        };
+        input.0 = rest;
+        match tag {
+            0x0a => drop(input.bytes()?),
+            0x10 | 0x18 | 0x20 => drop(input.varint()?),
+            0x2a | 0x30 => return Ok(before),
+            _ => return Err(unknown_field(tag)),
+        }
+    }
+}
+
+fn unknown_field(tag: u8) -> Error {
+    Error::Damaged(format!("unknown field {tag:#x} in a stored version"))
 }
 
 /// A version without its value; the lease stays.

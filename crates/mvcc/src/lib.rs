@@ -20,6 +20,7 @@ mod overlay;
 mod range;
 mod reader;
 mod version_key;
+mod wire;
 
 mod count;
 mod count_rows;
@@ -44,4 +45,5 @@ pub use store::{Options, Sizes, Store};
 pub use tx::Tx;
 pub use version_key::row_key_bytes;
 pub use view::{Chunk, View};
+pub use wire::WireRange;
 pub use writer::Writer;

@@ -3,9 +3,10 @@
 
 use crate::Result;
 use crate::count::{self, Tally};
-use crate::kv::{Fields, without_value, without_value_and_lease};
+use crate::kv::{Fields, before_value, without_value};
 use crate::page_counts::PageCount;
 use crate::reader::{Arena, Found, Order, Reader};
+use crate::wire::{Kvs, WireRange};
 use bytes::Bytes;
 use model::pb::etcdserverpb::range_request::{SortOrder, SortTarget};
 use model::pb::etcdserverpb::{RangeRequest, RangeResponse, ResponseHeader};
@@ -40,27 +41,69 @@ impl Reader<'_> {
             return Ok(response);
         }
         let mut selection = Selection::new(&plan);
-        let mut tally = Tally::new(self, &keys, revision, plan.walk);
+        response.count = self.walk(request, &keys, revision, &plan, &mut selection)? as i64;
+        (response.kvs, response.more) = selection.finish()?;
+        Ok(response)
+    }
+
+    pub fn range_wire(&self, request: &RangeRequest) -> Result<WireRange> {
+        let revision = self.readable(request.revision)?;
+        let keys = KeyRange::new(request.key.clone(), request.range_end.clone());
+        let plan = Plan::new(request);
+        let mut answer = WireRange {
+            revision: self.revision,
+            ..Default::default()
+        };
+        // What is sorted, or is one key, has to be held by itself first.
+        if request.count_only || plan.sort.is_some() || matches!(keys, KeyRange::Single(_)) {
+            let response = self.range(request)?;
+            let mut kvs = Kvs::default();
+            response.kvs.into_iter().for_each(|kv| kvs.push_shared(kv));
+            (answer.more, answer.count) = (response.more, response.count);
+            answer.kvs = kvs.finish();
+            return Ok(answer);
+        }
+        let mut page = Page::new(&plan);
+        answer.count = self.walk(request, &keys, revision, &plan, &mut page)? as i64;
+        answer.more = page.is_over;
+        answer.kvs = page.kvs.finish();
+        Ok(answer)
+    }
+
+    /// Offers keys until there are enough, and returns how many there are.
+    fn walk(
+        &self,
+        request: &RangeRequest,
+        keys: &KeyRange,
+        revision: Revision,
+        plan: &Plan<'_>,
+        answer: &mut impl Answer,
+    ) -> Result<u64> {
+        let mut tally = Tally::new(self, keys, revision, plan.walk);
         let complete = self.visit(keys.bounds(), plan.walk, revision, |key, found| {
             tally.pass(key);
-            if !selection.is_full() {
-                selection.offer(found)?;
+            if !answer.is_full() {
+                answer.offer(key, found)?;
             }
-            Ok(if selection.is_full() && tally.is_enough(key) {
+            Ok(if answer.is_full() && tally.is_enough(key) {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             })
         })?;
-        (response.kvs, response.more) = selection.finish()?;
-        response.count = if complete {
-            tally.passed()
-        } else {
-            let total = self.total(request, &keys, revision, &tally)?;
-            self.expect_next_page(request, revision, &plan, &response.kvs, total)?;
-            total
-        } as i64;
-        Ok(response)
+        if complete {
+            return Ok(tally.passed());
+        }
+        let total = self.total(request, keys, revision, &tally)?;
+        if let (Some(counts), true, Some((len, last))) = (self.page_counts, plan.is_page(), answer.page()?) {
+            counts.put(PageCount {
+                revision,
+                start: [last, &[0]].concat().into(),
+                end: request.range_end.clone(),
+                count: total.saturating_sub(len as u64),
+            });
+        }
+        Ok(total)
     }
 
     fn total(
@@ -79,26 +122,17 @@ impl Reader<'_> {
             None => count::count(self, keys, revision),
         }
     }
+}
 
-    fn expect_next_page(
-        &self,
-        request: &RangeRequest,
-        revision: Revision,
-        plan: &Plan<'_>,
-        page: &[Bytes],
-        total: u64,
-    ) -> Result<()> {
-        let (Some(counts), Some(last), true) = (self.page_counts, page.last(), plan.is_page()) else {
-            return Ok(());
-        };
-        counts.put(PageCount {
-            revision,
-            start: [Fields::parse(last)?.key, &[0]].concat().into(),
-            end: request.range_end.clone(),
-            count: total.saturating_sub(page.len() as u64),
-        });
-        Ok(())
-    }
+/// What keys are offered to.
+trait Answer {
+    /// Whether no further key can change the answer.
+    fn is_full(&self) -> bool;
+
+    fn offer(&mut self, key: &[u8], found: Found<'_>) -> Result<()>;
+
+    /// Of an answer that is a page: the number of its keys, and the last one.
+    fn page(&self) -> Result<Option<(usize, &[u8])>>;
 }
 
 /// What a request comes down to.
@@ -177,7 +211,7 @@ impl<'a> Plan<'a> {
     /// needed for sorting.
     fn strip(&self, found: Found<'_>, arena: &mut Arena) -> Result<Bytes> {
         if self.request.keys_only && !self.sorts_by_value() {
-            return without_value_and_lease(found.kv());
+            return Ok(arena.copy(before_value(found.kv())?));
         }
         Ok(found.keep(arena))
     }
@@ -227,25 +261,6 @@ impl Selection<'_> {
         }
     }
 
-    /// Whether no further key can change the answer.
-    fn is_full(&self) -> bool {
-        self.plan.walk_max.is_some_and(|max| self.picked.len() > max)
-    }
-
-    fn offer(&mut self, found: Found<'_>) -> Result<()> {
-        if !self.plan.wants(found.kv())? {
-            return Ok(());
-        }
-        let kv = self.plan.strip(found, &mut self.arena)?;
-        let rank = match self.plan.sort {
-            None => Rank::Unsorted,
-            Some((target, _)) => Rank::of(target, &kv)?,
-        };
-        self.picked.push(Picked { kv, rank });
-        self.prune();
-        Ok(())
-    }
-
     fn prune(&mut self) {
         let (Some((_, order)), Some(limit)) = (self.plan.sort, self.plan.limit) else {
             return;
@@ -271,6 +286,86 @@ impl Selection<'_> {
             .into_iter()
             .map(|picked| self.plan.strip_at_end(picked.kv));
         Ok((kvs.collect::<Result<_>>()?, more))
+    }
+}
+
+impl Answer for Selection<'_> {
+    fn is_full(&self) -> bool {
+        self.plan.walk_max.is_some_and(|max| self.picked.len() > max)
+    }
+
+    fn offer(&mut self, _key: &[u8], found: Found<'_>) -> Result<()> {
+        if !self.plan.wants(found.kv())? {
+            return Ok(());
+        }
+        let kv = self.plan.strip(found, &mut self.arena)?;
+        let rank = match self.plan.sort {
+            None => Rank::Unsorted,
+            Some((target, _)) => Rank::of(target, &kv)?,
+        };
+        self.picked.push(Picked { kv, rank });
+        self.prune();
+        Ok(())
+    }
+
+    fn page(&self) -> Result<Option<(usize, &[u8])>> {
+        let len = self.plan.limit.unwrap_or(usize::MAX).min(self.picked.len());
+        let last = self.picked[..len].last();
+        last.map(|last| Ok((len, Fields::parse(&last.kv)?.key)))
+            .transpose()
+    }
+}
+
+/// An answer in the order of the walk, encoded on the way.
+struct Page<'a> {
+    plan: &'a Plan<'a>,
+    kvs: Kvs,
+    len: usize,
+    /// The key that the limit ends with.
+    last: Vec<u8>,
+    /// There is a key beyond the limit.
+    is_over: bool,
+}
+
+impl Page<'_> {
+    fn new<'a>(plan: &'a Plan<'a>) -> Page<'a> {
+        Page {
+            plan,
+            kvs: Kvs::default(),
+            len: 0,
+            last: Vec::new(),
+            is_over: false,
+        }
+    }
+}
+
+impl Answer for Page<'_> {
+    fn is_full(&self) -> bool {
+        self.is_over
+    }
+
+    fn offer(&mut self, key: &[u8], found: Found<'_>) -> Result<()> {
+        if !self.plan.wants(found.kv())? {
+            return Ok(());
+        }
+        if self.plan.limit == Some(self.len) {
+            self.is_over = true;
+            return Ok(());
+        }
+        if self.plan.request.keys_only {
+            self.kvs.push_without_value_and_lease(found.kv())?;
+        } else {
+            self.kvs.push(found);
+        }
+        self.len += 1;
+        if self.plan.limit == Some(self.len) {
+            self.last = key.to_vec();
+        }
+        Ok(())
+    }
+
+    fn page(&self) -> Result<Option<(usize, &[u8])>> {
+        Ok((self.len > 0).then_some((self.len, &self.last[..])))
     }
 }
 

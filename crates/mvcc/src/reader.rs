@@ -61,6 +61,14 @@ impl Found<'_> {
         }
     }
 
+    /// The version, if it is in memory of its own.
+    pub fn into_shared(self) -> Result<Bytes, Self> {
+        match self.bytes {
+            FoundBytes::Borrowed(_) => Err(self),
+            FoundBytes::Shared(kv) => Ok(kv),
+        }
+    }
+
     pub fn keep(self, arena: &mut Arena) -> Bytes {
         match self.bytes {
             FoundBytes::Borrowed(kv) => arena.copy(kv),

@@ -4,7 +4,7 @@ use crate::counts::Counts;
 use crate::history::{self, ChangesLimit};
 use crate::page_counts::PageCounts;
 use crate::reader::{Arena, Order, Reader};
-use crate::{Changes, Kv, Read, Result, count};
+use crate::{Changes, Kv, Read, Result, WireRange, count};
 use bytes::Bytes;
 use model::pb::etcdserverpb::{RangeRequest, RangeResponse};
 use model::{KeyRange, Revision};
@@ -83,13 +83,18 @@ impl View {
                 return Ok(ControlFlow::Break(()));
             }
             kvs.push(if keys_only {
-                crate::kv::without_value_and_lease(found.kv())?
+                arena.copy(crate::kv::before_value(found.kv())?)
             } else {
                 found.keep(&mut arena)
             });
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(chunk)
+    }
+
+    /// [`Read::range`], encoded.
+    pub fn range_wire(&self, request: &RangeRequest) -> Result<WireRange> {
+        self.reader().range_wire(request)
     }
 
     pub(crate) fn reader(&self) -> Reader<'_> {

@@ -1,17 +1,65 @@
 //! Keys.
 
 use super::{Responses, range_stream};
+use crate::body::Reply;
 use crate::shared::Shared;
-use crate::{rejected, status};
-use api::etcdserverpb::kv_server;
+use crate::{rejected, status, unary};
+use api::etcdserverpb::kv_server::{self, Kv as _};
 use apply::validate;
 use model::pb::etcdserverpb as pb;
 use model::pb::etcdserverpb::range_request::SortTarget;
-use model::{Rejection, Reply};
+use model::{Rejection, Reply as Applied};
+use node::Caller;
 use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
 
 pub(crate) struct Kv(pub Arc<Shared>);
+
+impl Kv {
+    /// Answers a Range without taking the keys apart that it reads.
+    pub async fn answer_range(&self, request: Request<pb::RangeRequest>) -> http::Response<Reply> {
+        // One key's answer is small: it is made in one piece.
+        if request.get_ref().range_end.is_empty() || request.get_ref().count_only {
+            return unary::write(self.range(request).await);
+        }
+        let shared = &*self.0;
+        let answer = async {
+            let caller = self.admit_range(&request).await?;
+            let request = request.into_inner();
+            shared.node.range_wire(request, &caller).await.map_err(status)
+        };
+        match answer.await {
+            Ok(answer) => {
+                let mut header = Some(pb::ResponseHeader {
+                    revision: answer.revision.0,
+                    ..Default::default()
+                });
+                shared.fill(&mut header);
+                let before = pb::RangeResponse {
+                    header,
+                    ..Default::default()
+                };
+                let after = pb::RangeResponse {
+                    more: answer.more,
+                    count: answer.count,
+                    ..Default::default()
+                };
+                unary::write_around(&before, answer.kvs, &after)
+            }
+            Err(status) => unary::refuse(status),
+        }
+    }
+
+    /// What is checked before a range is read.
+    async fn admit_range(&self, request: &Request<pb::RangeRequest>) -> Result<Caller, Status> {
+        let shared = &*self.0;
+        if !request.get_ref().serializable && shared.node.is_learner() {
+            return Err(rejected(Rejection::NotSupportedForLearner));
+        }
+        validate::range(request.get_ref()).map_err(rejected)?;
+        shared.caller(request).await
+    }
+}
 
 /// The state machine answered another question than the one that was asked: impossible, unless this program is wrong.
 pub(super) fn mismatch() -> Status {
@@ -21,12 +69,8 @@ pub(super) fn mismatch() -> Status {
 #[async_trait]
 impl kv_server::Kv for Kv {
     async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
+        let caller = self.admit_range(&request).await?;
         let shared = &*self.0;
-        if !request.get_ref().serializable && shared.node.is_learner() {
-            return Err(rejected(Rejection::NotSupportedForLearner));
-        }
-        validate::range(request.get_ref()).map_err(rejected)?;
-        let caller = shared.caller(&request).await?;
         let mut response = shared
             .node
             .range(request.into_inner(), &caller)
@@ -66,7 +110,7 @@ impl kv_server::Kv for Kv {
         let caller = shared.caller(&request).await?;
         let request = model::Request::Put(request.into_inner());
         match shared.node.propose(request, &caller).await.map_err(status)? {
-            Reply::Put(mut response) => {
+            Applied::Put(mut response) => {
                 shared.fill(&mut response.header);
                 Ok(Response::new(response))
             }
@@ -83,7 +127,7 @@ impl kv_server::Kv for Kv {
         let caller = shared.caller(&request).await?;
         let request = model::Request::DeleteRange(request.into_inner());
         match shared.node.propose(request, &caller).await.map_err(status)? {
-            Reply::DeleteRange(mut response) => {
+            Applied::DeleteRange(mut response) => {
                 shared.fill(&mut response.header);
                 Ok(Response::new(response))
             }

@@ -99,7 +99,15 @@ impl Services {
     /// Answers a call that has passed the checks.
     pub fn call(&self, method: Method, request: Request<RequestBody>) -> Answer {
         match method {
-            Method::Range => unary!(self.kv, request, range),
+            Method::Range => {
+                let service = Arc::clone(&self.kv);
+                Box::pin(async move {
+                    match unary::read(request).await {
+                        Ok(request) => service.answer_range(request).await,
+                        Err(status) => unary::refuse(status),
+                    }
+                })
+            }
             Method::Put => unary!(self.kv, request, put),
             Method::Txn => unary!(self.kv, request, txn),
             Method::DeleteRange => unary!(self.kv, request, delete_range),

@@ -5,7 +5,7 @@ use crate::{Caller, Error, Result};
 use apply::{LeaseKeys, txn};
 use model::pb::etcdserverpb as pb;
 use model::{KeyRange, Rejection, Reply, Request, Revision};
-use mvcc::{Read, View};
+use mvcc::{Read, View, WireRange};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -28,18 +28,34 @@ impl Handle {
 
     /// A range, linearizable unless it asks for a serializable one.
     pub async fn range(&self, request: pb::RangeRequest, caller: &Caller) -> Result<pb::RangeResponse> {
+        self.read(request, caller, |view, request| view.range(request))
+            .await
+    }
+
+    /// [`Handle::range`], encoded.
+    pub async fn range_wire(&self, request: pb::RangeRequest, caller: &Caller) -> Result<WireRange> {
+        self.read(request, caller, |view, request| view.range_wire(request))
+            .await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        request: pb::RangeRequest,
+        caller: &Caller,
+        read: fn(&View, &pb::RangeRequest) -> mvcc::Result<T>,
+    ) -> Result<T> {
         let started = self.core.clock.now();
         let view = self.range_view(&request, caller).await?;
         let inline = request.range_end.is_empty() || request.count_only || is_short(&request);
         let result = match inline {
-            true => view.range(&request),
-            false => self.core.blocking(move || view.range(&request)).await?,
+            true => read(&view, &request),
+            false => self.core.blocking(move || read(&view, &request)).await?,
         };
         let took = self.core.clock.now().saturating_sub(started);
         self.core.metrics.ranged(result.is_ok(), took);
-        let response = result.map_err(Error::from)?;
+        let answer = result.map_err(Error::from)?;
         self.check_still_current(caller)?;
-        Ok(response)
+        Ok(answer)
     }
 
     /// What comes before a stream of ranges: the barrier unless serializable, and the permission. All chunks are to
