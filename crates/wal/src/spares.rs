@@ -15,8 +15,10 @@ const SPARES_MAX: usize = 2;
 /// for longer than a step takes, about as long as one of those syncs.
 const FILL_STEP_BYTES: u64 = 256 << 10;
 /// Time between two steps, in which the disk is the log's. A full segment is filled in some two seconds; the log takes
-/// longer for the half segment that is left when the filling begins. If it does not, the rest is filled without pauses.
+/// longer for the three quarters of a segment that are left when the filling begins. If it does not, it goes on in a shorter segment.
 const FILL_PAUSE: Duration = Duration::from_millis(5);
+/// The shortest segment that is made.
+pub(crate) const SHORT_BYTES: u64 = 4_000_000;
 
 /// A file that no segment uses, all of it really allocated. It may hold the frames of a former segment: their salts no
 /// longer fit, so they do not pass for new ones.
@@ -195,35 +197,39 @@ impl Shared {
             .map_err(|source| Error::io("create", &name, source))?;
         let filled = self.fill(&*file, bytes, step);
         failpoint::point!("walAfterSpareFilled");
-        if let Err(source) = filled {
-            // Room taken by a file that was not finished helps nobody; if removing fails too, opening will do it.
-            let _ = self.dir.remove(&name);
-            return Err(Error::io("fill", &name, source));
+        match filled {
+            Ok(bytes) => Ok(Spare {
+                name,
+                file,
+                bytes,
+                used: false,
+            }),
+            Err(source) => {
+                // Room taken by a file that was not finished helps nobody; if removing fails too, opening will do it.
+                let _ = self.dir.remove(&name);
+                Err(Error::io("fill", &name, source))
+            }
         }
-        Ok(Spare {
-            name,
-            file,
-            bytes,
-            used: false,
-        })
     }
 
-    fn fill(&self, file: &dyn File, bytes: u64, step: u64) -> std::io::Result<()> {
-        let mut filled = 0;
+    /// Returns how much was filled: less than `bytes` if somebody cannot wait.
+    fn fill(&self, file: &dyn File, bytes: u64, step: u64) -> std::io::Result<u64> {
+        let mut next = step;
         loop {
-            filled = bytes.min(filled + step);
+            let filled = bytes.min(next);
             file.fill(filled)?;
             file.sync()?;
-            if filled == bytes {
-                return Ok(());
-            }
             let mut work = self.work.lock();
+            if filled == bytes || (work.awaited && filled >= SHORT_BYTES) {
+                return Ok(filled);
+            }
             if work.stop {
                 return Err(std::io::Error::other("the log is being closed"));
             }
             if !work.awaited {
                 self.changed.wait_for(&mut work, FILL_PAUSE);
             }
+            next = if work.awaited { SHORT_BYTES } else { filled + step };
         }
     }
 

@@ -7,7 +7,7 @@ use crate::reader::Reader;
 use crate::record::encode_entry_head;
 use crate::recovery::replay;
 use crate::segment::{self, Index, Segment};
-use crate::spares::{Spares, is_spare};
+use crate::spares::{SHORT_BYTES, Spares, is_spare};
 use crate::{Error, Marker, Options, Record, Recovered, Result, Stats};
 use parking_lot::RwLock;
 use std::path::Path;
@@ -15,9 +15,6 @@ use std::sync::Arc;
 
 /// More than the frame around an entry takes.
 const FRAME_BYTES_MAX: u64 = 96;
-
-/// The first segment of a log. Each one after it is twice as long, up to the full length: a small log stays small.
-const FIRST_SEGMENT_BYTES: u64 = 4_000_000;
 
 /// A log open for writing; on disk, its directory is locked against other processes as long as it lives.
 ///
@@ -98,7 +95,8 @@ impl Wal {
         remove(&*dir, names.iter().filter(|name| is_spare(name)))?;
         let segment_bytes = options.segment_bytes();
         let spares = Spares::start(dir.clone(), segment_bytes, options.background)?;
-        let spare = spares.take(FIRST_SEGMENT_BYTES.min(segment_bytes))?;
+        // Each segment after the first is twice as long, up to the full length: a small log stays small.
+        let spare = spares.take(SHORT_BYTES.min(segment_bytes))?;
         let head = Head {
             sequence: 0,
             index: 0,
@@ -403,7 +401,7 @@ impl Wal {
         // One group of very large values must not hold its memory for ever.
         encoder.buf.shrink_to(1 << 20);
         self.stats.written_bytes += frames as u64;
-        if encoder.start > self.tail_bytes / 2 {
+        if encoder.start > self.tail_bytes / 4 {
             self.spares.want(self.next_bytes());
         }
         Ok(())
