@@ -1,4 +1,4 @@
-//! JSON Web Tokens (RFC 7519), signed and checked by ring.
+//! JSON Web Tokens (RFC 7519), signed and checked by ring; on P-521, which it has not, by RustCrypto.
 //!
 //! The claims are etcd's: `username`, `revision`, `exp`. The signature's algorithm is the configured one, never the one
 //! that a token asks for.
@@ -8,6 +8,7 @@ use crate::{Error, Identity};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use model::Rejection;
+use p521::ecdsa::signature::{Signer as _, Verifier as _};
 use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair, UnparsedPublicKey};
 use ring::{hmac, rand::SystemRandom};
 use serde_json::{Value, json};
@@ -28,17 +29,23 @@ enum Key {
     Pair {
         /// Absent on members that only check tokens.
         private: Option<Signer>,
-        public: UnparsedPublicKey<Vec<u8>>,
+        public: Verifier,
     },
 }
 
 enum Signer {
     Rsa(Box<RsaKeyPair>, &'static dyn signature::RsaEncoding),
     Ec(EcdsaKeyPair),
+    P521(p521::ecdsa::SigningKey),
     Ed25519(Ed25519KeyPair),
 }
 
-/// A signing method, by its name in RFC 7518 and 8037. ES512's curve is not in ring.
+enum Verifier {
+    Ring(UnparsedPublicKey<Vec<u8>>),
+    P521(p521::ecdsa::VerifyingKey),
+}
+
+/// A signing method, by its name in RFC 7518 and 8037.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Method {
     Hs256,
@@ -52,6 +59,7 @@ enum Method {
     Ps512,
     Es256,
     Es384,
+    Es512,
     EdDsa,
 }
 
@@ -59,7 +67,7 @@ impl Method {
     fn parse(name: &str) -> Option<Method> {
         use Method::*;
         let all = [
-            Hs256, Hs384, Hs512, Rs256, Rs384, Rs512, Ps256, Ps384, Ps512, Es256, Es384, EdDsa,
+            Hs256, Hs384, Hs512, Rs256, Rs384, Rs512, Ps256, Ps384, Ps512, Es256, Es384, Es512, EdDsa,
         ];
         all.into_iter().find(|method| method.name() == name)
     }
@@ -77,6 +85,7 @@ impl Method {
             Method::Ps512 => "PS512",
             Method::Es256 => "ES256",
             Method::Es384 => "ES384",
+            Method::Es512 => "ES512",
             Method::EdDsa => "EdDSA",
         }
     }
@@ -111,7 +120,12 @@ impl Method {
     }
 
     /// How signatures are checked, and the key's bytes, if the key is of the method's kind.
-    fn verifier(self, public: Public) -> Option<UnparsedPublicKey<Vec<u8>>> {
+    fn verifier(self, public: Public) -> Option<Verifier> {
+        if let (Method::Es512, Public::Ec(Curve::P521, point)) = (self, &public) {
+            return p521::ecdsa::VerifyingKey::from_sec1_bytes(point)
+                .ok()
+                .map(Verifier::P521);
+        }
         let algorithm: &'static dyn signature::VerificationAlgorithm = match (self, &public) {
             (Method::Rs256, Public::Rsa(_)) => &signature::RSA_PKCS1_2048_8192_SHA256,
             (Method::Rs384, Public::Rsa(_)) => &signature::RSA_PKCS1_2048_8192_SHA384,
@@ -125,7 +139,7 @@ impl Method {
             _ => return None,
         };
         let (Public::Rsa(bytes) | Public::Ec(_, bytes) | Public::Ed25519(bytes)) = public;
-        Some(UnparsedPublicKey::new(algorithm, bytes))
+        Some(Verifier::Ring(UnparsedPublicKey::new(algorithm, bytes)))
     }
 
     fn signer(self, private: Private) -> Result<Signer, String> {
@@ -136,6 +150,11 @@ impl Method {
                 let encoding = self.rsa().ok_or_else(wrong)?;
                 let pair = RsaKeyPair::from_der(&der).map_err(refused)?;
                 Ok(Signer::Rsa(Box::new(pair), encoding))
+            }
+            Private::Ec(key) if self == Method::Es512 && key.curve == Curve::P521 => {
+                p521::ecdsa::SigningKey::from_slice(&key.secret)
+                    .map(Signer::P521)
+                    .map_err(|error| format!("the private key cannot be used: {error}"))
             }
             Private::Ec(key) => {
                 let (curve, algorithm) = self.ecdsa().ok_or_else(wrong)?;
@@ -169,6 +188,10 @@ impl Signer {
                 };
                 Public::Ec(curve, point)
             }
+            Signer::P521(key) => {
+                let point = p521::ecdsa::VerifyingKey::from(key).to_encoded_point(false);
+                Public::Ec(Curve::P521, point.as_bytes().to_vec())
+            }
             Signer::Ed25519(pair) => Public::Ed25519(pair.public_key().as_ref().to_vec()),
         }
     }
@@ -182,7 +205,24 @@ impl Signer {
                 Ok(signature)
             }
             Signer::Ec(pair) => Ok(pair.sign(&random, message)?.as_ref().to_vec()),
+            Signer::P521(key) => {
+                let signature: p521::ecdsa::Signature =
+                    key.try_sign(message).map_err(|_| ring::error::Unspecified)?;
+                Ok(signature.to_vec())
+            }
             Signer::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+        }
+    }
+}
+
+impl Verifier {
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Option<()> {
+        match self {
+            Verifier::Ring(key) => key.verify(message, signature).ok(),
+            Verifier::P521(key) => {
+                let signature = p521::ecdsa::Signature::from_slice(signature).ok()?;
+                key.verify(message, &signature).ok()
+            }
         }
     }
 }
@@ -235,7 +275,7 @@ impl Jwt {
         let signature = BASE64.decode(signature).ok()?;
         match &self.key {
             Key::Secret(key) => hmac::verify(key, message.as_bytes(), &signature).ok()?,
-            Key::Pair { public, .. } => public.verify(message.as_bytes(), &signature).ok()?,
+            Key::Pair { public, .. } => public.verify(message.as_bytes(), &signature)?,
         }
         let claims: Value = serde_json::from_slice(&BASE64.decode(claims).ok()?).ok()?;
         // A time that is there must be a number; one that is absent sets no limit.

@@ -33,6 +33,7 @@ pub(crate) enum Public {
 pub(crate) enum Curve {
     P256,
     P384,
+    P521,
 }
 
 const RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
@@ -40,6 +41,7 @@ const EC: &[u8] = b"\x2a\x86\x48\xce\x3d\x02\x01";
 const ED25519: &[u8] = b"\x2b\x65\x70";
 const P256: &[u8] = b"\x2a\x86\x48\xce\x3d\x03\x01\x07";
 const P384: &[u8] = b"\x2b\x81\x04\x00\x22";
+const P521: &[u8] = b"\x2b\x81\x04\x00\x23";
 
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
@@ -152,6 +154,7 @@ fn curve(oid: &[u8]) -> Option<Curve> {
     match oid {
         P256 => Some(Curve::P256),
         P384 => Some(Curve::P384),
+        P521 => Some(Curve::P521),
         _ => None,
     }
 }
@@ -206,6 +209,7 @@ mod tests {
             include_bytes!("../tests/keys/ec256_cert.pem"),
             include_bytes!("../tests/keys/ec256.pem"),
             include_bytes!("../tests/keys/ec384_pkcs8.pem"),
+            include_bytes!("../tests/keys/ec521.pem"),
             include_bytes!("../tests/keys/ed25519.pem"),
             include_bytes!("../tests/keys/rsa_public.pem"),
         ] {

@@ -45,7 +45,7 @@ pub(crate) fn certified_key(pair: &Pair, provider: &CryptoProvider) -> Result<Ar
         .map_err(|error| unusable(format!("{error}; keys that are encrypted cannot be used")))?;
     let key = provider.key_provider.load_private_key(key).map_err(|error| {
         unusable(format!(
-            "{error}; RSA, ECDSA on P-256 or P-384, and Ed25519 can be used"
+            "{error}; RSA, ECDSA on P-256, P-384 or P-521, and Ed25519 can be used"
         ))
     })?;
     let certified = CertifiedKey::new(chain, key);

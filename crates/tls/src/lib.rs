@@ -5,6 +5,7 @@
 //! what is said on a connection.
 
 mod options;
+mod p521;
 mod protocol;
 
 mod client;

@@ -107,9 +107,10 @@ impl Protocol {
             .collect()
     }
 
-    /// Ring's algorithms, with the suites that were asked for, in the order in which they were.
+    /// Ring's algorithms and P-521, with the suites that were asked for, in the order in which they were.
     pub(crate) fn provider(&self) -> Arc<CryptoProvider> {
         let mut provider = ring::default_provider();
+        crate::p521::extend(&mut provider);
         if !self.suites.is_empty() {
             let all = std::mem::take(&mut provider.cipher_suites);
             let is_13 = |suite: &&SupportedCipherSuite| suite.version() == &TLS13;

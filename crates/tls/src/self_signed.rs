@@ -20,7 +20,7 @@ const LEEWAY: Duration = Duration::from_secs(3600);
 /// Options with the certificate that is in `dir`, which is made for these hosts if there is none or if it has expired.
 /// The names of the files are etcd's: `cert.pem` and `key.pem`. `years` at least 1.
 ///
-/// Unlike etcd's its key is on P-256: it is for one cluster's own use, and P-521 is something few libraries can verify.
+/// Unlike etcd's its key is on P-256: it is for one cluster's own use, and P-521 is something that few libraries can verify, and slow.
 pub fn self_signed(dir: &Path, hosts: &[String], years: u32, now: SystemTime) -> Result<Options, Error> {
     let pair = Pair {
         certificate: dir.join("cert.pem"),

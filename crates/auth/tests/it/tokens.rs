@@ -46,6 +46,7 @@ fn every_method_signs_what_its_public_key_verifies() {
         ("ES256", "ec256", "ec256_cert"),
         ("ES256", "ec256", "ec256_public"),
         ("ES384", "ec384_pkcs8", "ec384_public"),
+        ("ES512", "ec521", "ec521_cert"),
         ("EdDSA", "ed25519", "ed25519_public"),
     ] {
         let token = jwt(method, private, "")
@@ -104,6 +105,9 @@ fn options_that_cannot_work_are_refused() {
         ("RS256", "", "ec256_public", "does not fit RS256"),
         ("ES256", "ec384_pkcs8", "", "does not fit ES256"),
         ("ES384", "", "ec256_cert", "does not fit ES384"),
+        ("ES512", "ec384_pkcs8", "", "does not fit ES512"),
+        ("ES512", "", "ec256_cert", "does not fit ES512"),
+        ("ES384", "ec521", "", "does not fit ES384"),
         ("EdDSA", "rsa", "", "does not fit EdDSA"),
         ("ES256", "ed25519", "", "does not fit ES256"),
         ("RS256", "rsa_public", "", "no private key"),
@@ -227,12 +231,13 @@ fn the_letters_of_a_simple_token_are_letters() {
 #[test]
 fn tokens_made_by_etcd_are_understood() {
     let known = include_str!("../keys/golang_jwt.txt");
-    assert_eq!(known.lines().count(), 5);
+    assert_eq!(known.lines().count(), 6);
     for line in known.lines() {
         let (method, token) = line.split_once(' ').unwrap();
         let tokens = match method {
             "RS256" | "PS256" => jwt(method, "", "rsa_cert"),
             "ES384" => jwt(method, "", "ec384_public"),
+            "ES512" => jwt(method, "", "ec521_cert"),
             "EdDSA" => jwt(method, "", "ed25519_public"),
             _ => jwt(method, "ed25519", ""),
         };

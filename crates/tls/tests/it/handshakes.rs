@@ -99,6 +99,44 @@ fn who_has_a_signed_certificate_is_let_in_by_both_versions() {
     }
 }
 
+/// Go's own tools make such certificates, and OpenSSL signs them with any hash.
+#[test]
+fn certificates_on_p521_are_used_and_checked() {
+    let file = |name: &str| format!("{}/tests/keys/{name}", env!("CARGO_MANIFEST_DIR")).into();
+    let pair = |certificate: &str| {
+        Some(Pair {
+            certificate: file(certificate),
+            key: file("leaf521.key"),
+        })
+    };
+    for version in ["TLS1.2", "TLS1.3"] {
+        for certificate in ["leaf521.crt", "leaf521_sha384.crt"] {
+            let server = Options {
+                certificate: pair(certificate),
+                authorities: Some(file("ca521.crt")),
+                protocol: Protocol::new(version, version, &[]).unwrap(),
+                ..Options::default()
+            };
+            let client = Options {
+                certificate: None,
+                client_certificate: pair(certificate),
+                ..server.clone()
+            };
+            let (server, client) = (Server::new(server).unwrap(), Client::new(client).unwrap());
+            assert_eq!(handshake(&server, &client, "localhost"), Outcome::default());
+            // One that somebody else has signed is refused.
+            let rig = rig();
+            let foreign = rig.client(Some(rig.authority.issue(&Leaf::new("eve"))));
+            let foreign = Options {
+                authorities: Some(file("ca521.crt")),
+                ..foreign
+            };
+            let outcome = handshake(&server, &Client::new(foreign).unwrap(), "localhost");
+            assert!(outcome.server.is_some(), "{outcome:?}");
+        }
+    }
+}
+
 #[test]
 fn an_authority_alone_makes_certificates_mandatory() {
     let rig = rig();
