@@ -36,13 +36,13 @@ enum Key {
 enum Signer {
     Rsa(Box<RsaKeyPair>, &'static dyn signature::RsaEncoding),
     Ec(EcdsaKeyPair),
-    P521(p521::ecdsa::SigningKey),
+    P521(Box<p521::ecdsa::SigningKey>),
     Ed25519(Ed25519KeyPair),
 }
 
 enum Verifier {
     Ring(UnparsedPublicKey<Vec<u8>>),
-    P521(p521::ecdsa::VerifyingKey),
+    P521(Box<p521::ecdsa::VerifyingKey>),
 }
 
 /// A signing method, by its name in RFC 7518 and 8037.
@@ -153,7 +153,7 @@ impl Method {
             }
             Private::Ec(key) if self == Method::Es512 && key.curve == Curve::P521 => {
                 p521::ecdsa::SigningKey::from_slice(&key.secret)
-                    .map(Signer::P521)
+                    .map(|key| Signer::P521(Box::new(key)))
                     .map_err(|error| format!("the private key cannot be used: {error}"))
             }
             Private::Ec(key) => {
@@ -189,7 +189,7 @@ impl Signer {
                 Public::Ec(curve, point)
             }
             Signer::P521(key) => {
-                let point = p521::ecdsa::VerifyingKey::from(key).to_encoded_point(false);
+                let point = p521::ecdsa::VerifyingKey::from(&**key).to_encoded_point(false);
                 Public::Ec(Curve::P521, point.as_bytes().to_vec())
             }
             Signer::Ed25519(pair) => Public::Ed25519(pair.public_key().as_ref().to_vec()),
