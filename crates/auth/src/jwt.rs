@@ -124,7 +124,7 @@ impl Method {
         if let (Method::Es512, Public::Ec(Curve::P521, point)) = (self, &public) {
             return p521::ecdsa::VerifyingKey::from_sec1_bytes(point)
                 .ok()
-                .map(Verifier::P521);
+                .map(|key| Verifier::P521(Box::new(key)));
         }
         let algorithm: &'static dyn signature::VerificationAlgorithm = match (self, &public) {
             (Method::Rs256, Public::Rsa(_)) => &signature::RSA_PKCS1_2048_8192_SHA256,
