@@ -139,7 +139,8 @@ impl Handle {
     /// Users or roles may have changed since the caller was allowed to read: then what was read must not get out.
     fn check_still_current(&self, caller: &Caller) -> Result<(), Rejection> {
         let rules = self.rules();
-        if rules.is_enabled() && caller.auth_revision != 0 && caller.auth_revision != rules.revision() {
+        // Also nobody's revision, 0: authentication was switched on meanwhile.
+        if rules.is_enabled() && caller.auth_revision != rules.revision() {
             return Err(Rejection::AuthOldRevision);
         }
         Ok(())
