@@ -113,7 +113,13 @@ impl Machine {
         self.writer.restore(backend).map_err(Error::Keys)?;
         let loaded = load(self.writer.view().snapshot().as_ref(), &self.options)?;
         *self.shared.lessor.lock() = loaded.lessor;
-        self.auth = loaded.auth;
+        #[cfg(feature = "planted")]
+        let stays = planted::is(planted::Bug::AuthNotRestored);
+        #[cfg(not(feature = "planted"))]
+        let stays = false;
+        if !stays {
+            self.auth = loaded.auth;
+        }
         self.cluster = loaded.cluster;
         self.alarms = loaded.alarms;
         self.applied = loaded.applied;
@@ -209,8 +215,15 @@ impl Machine {
             return Ok(Vec::new());
         }
         failpoint::point!("commitBeforePreCommitHook");
-        self.applied
-            .store(self.writer.batch(), self.configuration_changed);
+        #[cfg(feature = "planted")]
+        let forgets = planted::is(planted::Bug::AuthWithoutIndex)
+            && !Arc::ptr_eq(&self.shared.rules.load(), self.auth.rules());
+        #[cfg(not(feature = "planted"))]
+        let forgets = false;
+        if !forgets {
+            self.applied
+                .store(self.writer.batch(), self.configuration_changed);
+        }
         failpoint::point!("commitAfterPreCommitHook");
         failpoint::point!("beforeCommit");
         let changes = self.writer.commit().map_err(Error::Keys)?;

@@ -57,6 +57,10 @@ bugs! {
     ProgressAhead "etcd#15220" "progress is reported to watchers that are behind";
     WatchNotRestored "etcd#15271" "watchers are not told that a snapshot has replaced the store";
     CompactionEatsDelete "etcd#18089" "a deletion at the compacted revision is removed";
+    AuthNotRestored "etcd#14571" "users and roles stay what they were when a snapshot replaces the store";
+    AuthWithoutIndex "etcd#11651" "entries that change only users and roles do not move the applied index on the disk";
+    OldTokensPass "etcd, auth revisions" "a token from before the last change of users and roles is still good";
+    PromisesEarly "Raft 5.2" "votes and acknowledgements leave before they are durable";
     CompactionEatsLive "etcd#17780" "compaction removes a version that is still readable";
 }
 

@@ -41,6 +41,46 @@ pub enum Call {
     MemberList,
     /// Hands leadership over.
     MoveLeader(MemberId),
+    /// Changes users, roles or alarms.
+    Manage(Request),
+}
+
+/// On whose behalf something is asked. A member has found out the name from a token.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct User {
+    /// Name; empty for nobody.
+    pub name: String,
+    /// Auth revision that the token names; 0 for a token that is looked up, and so belongs to the moment.
+    pub revision: u64,
+}
+
+impl User {
+    /// The one who may do everything.
+    pub fn root() -> User {
+        User::named("root")
+    }
+
+    /// With a token that belongs to the moment.
+    pub fn named(name: &str) -> User {
+        User {
+            name: name.to_owned(),
+            revision: 0,
+        }
+    }
+
+    /// As the member sees him at this moment.
+    pub fn caller(&self, node: &Handle) -> Caller {
+        if self.name.is_empty() {
+            return Caller::anonymous();
+        }
+        Caller {
+            username: self.name.clone(),
+            auth_revision: match self.revision {
+                0 => node.rules().revision(),
+                own => own,
+            },
+        }
+    }
 }
 
 /// What a member answers.
@@ -124,6 +164,14 @@ pub async fn serve(node: &Handle, call: Call, caller: &Caller) -> Result<Done> {
         Call::MemberList => Done::Members(None, node.members(true, caller).await?),
         Call::MoveLeader(id) => {
             node.move_leader(id, caller).await?;
+            Done::Ok
+        }
+        Call::Manage(Request::Alarm(request)) => {
+            node.alarm(request, caller).await?;
+            Done::Ok
+        }
+        Call::Manage(request) => {
+            node.propose(request, caller).await?;
             Done::Ok
         }
     })

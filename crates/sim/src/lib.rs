@@ -13,6 +13,7 @@ mod disk;
 mod faults;
 mod link;
 mod machine;
+mod many;
 mod net;
 mod oracle;
 #[cfg(feature = "planted")]
@@ -27,6 +28,7 @@ mod totals;
 mod world;
 
 pub use crashes::{CrashReport, crash_points};
+pub use many::{run_seeds, threads};
 pub use oracle::Violation;
 #[cfg(feature = "planted")]
 pub use plantation::{Found, plant};

@@ -1,15 +1,15 @@
 //! The ends of the simulated network: what members and clients send is put into one outbox, in order.
 
-use crate::call::{Call, Done};
+use crate::call::{Call, Done, User};
 use bytes::Bytes;
 use model::pb::etcdserverpb as pb;
 use model::{LeaseId, MemberId, Revision};
-use node::{BoxFuture, Caller, Error, Handle, Peers, Result};
+use node::{BoxFuture, Error, Handle, Peers, Result};
 use parking_lot::Mutex;
 use raft_engine::{Checkpoint, Transport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -44,8 +44,8 @@ pub enum Letter {
     Ask(u64, Ask),
     /// Its answer.
     Told(u64, Result<Told>),
-    /// A call of a client, by number.
-    Call(u64, Call, Caller),
+    /// A call of a client, by number, and on whose behalf.
+    Call(u64, Call, User),
     /// Its answer.
     Reply(u64, Result<Done>),
     /// Opens a watch, by number; the delay that its reader makes between responses, in milliseconds.
@@ -142,8 +142,10 @@ pub struct Link {
     pub outbox: Outbox,
     /// Questions that wait for their answers.
     pub asked: Mutex<Asked>,
-    /// Since when each other member is connected, by the clock of the world, and that clock.
-    pub connected: Mutex<(u64, BTreeMap<u64, u64>)>,
+    /// Since when each other member is connected, by the clock of the world.
+    pub connected: Mutex<BTreeMap<u64, u64>>,
+    /// That clock, at the process's last turn.
+    pub now: AtomicU64,
 }
 
 /// Questions by number.
@@ -166,6 +168,7 @@ impl Link {
             outbox,
             asked: Mutex::new(asked),
             connected: Mutex::default(),
+            now: AtomicU64::new(0),
         })
     }
 
@@ -269,9 +272,9 @@ impl Peers for Link {
     }
 
     fn connected_for(&self, member: MemberId) -> Option<Duration> {
-        let connected = self.connected.lock();
-        let since = connected.1.get(&member.0)?;
-        Some(Duration::from_nanos(connected.0 - since))
+        let since = *self.connected.lock().get(&member.0)?;
+        let now = self.now.load(Ordering::Relaxed);
+        Some(Duration::from_nanos(now.saturating_sub(since)))
     }
 
     fn members_changed(&self, _members: &[pb::Member]) {}

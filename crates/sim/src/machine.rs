@@ -1,6 +1,6 @@
 //! A machine of the simulation: a disk, clocks, and the process of a member that runs on them, or does not.
 
-use crate::call::serve;
+use crate::call::{Call, User, serve};
 use crate::disk::Disk;
 use crate::link::{Ask, Letter, Link, Outbox, Party, VERSION, tell};
 use crate::store::Stores;
@@ -9,7 +9,7 @@ use crate::time::{MILLI, MemberClock, Nanos, SECOND};
 use bytes::Bytes;
 use model::pb::etcdserverpb as pb;
 use model::{LogIndex, MemberId};
-use node::{Bootstrap, Caller, Handle, Options, Threadless};
+use node::{Bootstrap, Handle, Options, Threadless};
 use raft_engine::Checkpoint;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -70,6 +70,7 @@ pub struct Process {
     link: Arc<Link>,
     watches: BTreeMap<u64, Watching>,
     received: u64,
+    connections_of: Option<u64>,
 }
 
 struct Watching {
@@ -183,6 +184,7 @@ impl Machine {
             link,
             watches: BTreeMap::new(),
             received: 0,
+            connections_of: None,
         });
         Ok(())
     }
@@ -198,6 +200,7 @@ impl Process {
     /// something to the engine.
     pub fn pump(&mut self, now: Nanos, clock: &MemberClock, freeze: bool) -> Wants {
         let local = clock.set(now);
+        self.link.now.store(now, Ordering::Relaxed);
         let ahead = Duration::from_nanos(local.saturating_sub(self.runtime_at));
         self.runtime_at = local;
         let parts = &mut self.parts;
@@ -259,9 +262,15 @@ impl Process {
         self.parts.engine.finish_apply();
     }
 
-    /// Whom this member is connected to, and since when.
-    pub fn set_connected(&self, now: Nanos, since: BTreeMap<u64, Nanos>) {
-        *self.link.connected.lock() = (now, since);
+    /// Whom this member is connected to, and since when; as of a version of the network.
+    pub fn set_connected(&mut self, version: u64, since: BTreeMap<u64, Nanos>) {
+        self.connections_of = Some(version);
+        *self.link.connected.lock() = since;
+    }
+
+    /// The version of the network of which it knows its connections.
+    pub fn connections_of(&self) -> Option<u64> {
+        self.connections_of
     }
 
     /// A message did not get through.
@@ -291,7 +300,7 @@ impl Process {
             }
             Letter::Ask(number, ask) => self.asked(id, from, number, ask, outbox.clone()),
             Letter::Told(number, answer) => self.link.told(number, answer),
-            Letter::Call(number, call, caller) => self.call(id, number, call, caller, outbox.clone()),
+            Letter::Call(number, call, user) => self.call(id, number, call, &user, outbox.clone()),
             Letter::Watch(number, request, delay) => {
                 self.watch(id, number, &request, delay, outbox.clone());
             }
@@ -318,8 +327,9 @@ impl Process {
         });
     }
 
-    fn call(&self, id: u64, number: u64, call: crate::call::Call, caller: Caller, outbox: Outbox) {
+    fn call(&self, id: u64, number: u64, call: Call, user: &User, outbox: Outbox) {
         let node = self.node.clone();
+        let caller = user.caller(&node);
         self.runtime.spawn(async move {
             let answer = serve(&node, call, &caller).await;
             outbox.put(Party::Member(id), Party::Clients, Letter::Reply(number, answer));

@@ -1,9 +1,13 @@
 //! Runs seeds of the simulation, and tells what came of them.
 
 use clap::Parser;
-use sim::{SECOND, Totals, run_seed};
+use sim::{SECOND, Totals, run_seed, run_seeds, threads};
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Instant;
+
+/// Seeds between two lines that tell how far a long run is.
+const PROGRESS_EVERY: u64 = 1000;
 
 /// Simulates clusters under faults. Without arguments: seeds 0 to 99.
 #[derive(Parser)]
@@ -17,7 +21,10 @@ struct Arguments {
     /// Goes on for so many hours of real time, from the first seed on.
     #[arg(long)]
     hours: Option<f64>,
-    /// Prints the story as it goes.
+    /// Runs at a time; without it, one for each processor.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Prints the story as it goes; then one run at a time.
     #[arg(long)]
     trace: bool,
     /// Prints what the members log, as far as the environment variable RUST_LOG asks for it.
@@ -51,35 +58,56 @@ fn main() -> ExitCode {
     let started = now();
     let mut totals = Totals::default();
     let mut failures = 0;
-    for seed in first..last {
-        let hours = started.elapsed().as_secs_f64() / 3600.0;
-        if arguments.hours.is_some_and(|limit| hours >= limit) {
-            break;
-        }
-        match run_seed(seed, None, arguments.trace) {
+    let threads = match arguments.trace {
+        true => 1,
+        false => arguments.threads.unwrap_or_else(threads).max(1),
+    };
+    let run = |seed| run_seed(seed, None, arguments.trace);
+    run_seeds(first..last, threads, run, |seed, outcome| {
+        match outcome {
             Ok(report) => totals.add(&report.totals),
             Err(failure) => {
                 failures += 1;
                 println!("{failure}");
                 if !arguments.keep_going {
-                    return ExitCode::FAILURE;
+                    return ControlFlow::Break(());
                 }
             }
         }
-    }
-    let took = started.elapsed().as_secs_f64();
-    let simulated = totals.time as f64 / SECOND as f64;
+        if seed % PROGRESS_EVERY == PROGRESS_EVERY - 1 && arguments.hours.is_some() {
+            println!(
+                "up to seed {seed}: {failures} violations, {}",
+                speed(&totals, started)
+            );
+        }
+        let hours = started.elapsed().as_secs_f64() / 3600.0;
+        match arguments.hours.is_some_and(|limit| hours >= limit) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
     println!("{totals:#?}");
     println!(
-        "{} seeds in {took:.1} s ({:.1} a second), {simulated:.0} s simulated, {:.0} times as fast as real time, {failures} violations",
-        totals.seeds,
-        totals.seeds as f64 / took,
-        simulated / took
+        "{threads} threads, {}, {failures} violations",
+        speed(&totals, started)
     );
     match failures {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
+}
+
+/// How much was simulated, and how fast.
+fn speed(totals: &Totals, started: Instant) -> String {
+    let took = started.elapsed().as_secs_f64();
+    let simulated = totals.time as f64 / SECOND as f64;
+    format!(
+        "{} seeds in {took:.1} s ({:.1} a second), {simulated:.0} s simulated ({:.2} hours), {:.0} times as fast as real time",
+        totals.seeds,
+        totals.seeds as f64 / took,
+        simulated / 3600.0,
+        simulated / took
+    )
 }
 
 #[cfg(feature = "planted")]

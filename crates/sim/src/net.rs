@@ -19,10 +19,8 @@ pub struct Net {
     last: BTreeMap<(Party, Party), Nanos>,
     /// Loss, duplicates and delays are on.
     pub noisy: bool,
-    /// Letters delivered.
-    pub delivered: u64,
-    /// Letters lost.
-    pub lost: u64,
+    /// Grows with every change of who can talk with whom.
+    version: u64,
 }
 
 /// What becomes of a letter.
@@ -36,6 +34,7 @@ pub enum Fate {
 impl Net {
     /// Cuts the way from one member to another.
     pub fn cut(&mut self, from: u64, to: u64) {
+        self.changed();
         self.cut.insert((from, to));
     }
 
@@ -46,6 +45,7 @@ impl Net {
 
     /// Mends everything.
     pub fn heal(&mut self, now: Nanos) {
+        self.changed();
         for (from, to) in std::mem::take(&mut self.cut) {
             self.since.insert((from.min(to), from.max(to)), now);
         }
@@ -65,6 +65,16 @@ impl Net {
         !self.cut.is_empty() || !self.unreachable.is_empty()
     }
 
+    /// Connections are no longer what they were.
+    pub fn changed(&mut self) {
+        self.version += 1;
+    }
+
+    /// The same as long as connections are.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     /// Since when two members can talk both ways; `None` if they cannot.
     pub fn connected_since(&self, one: u64, two: u64) -> Option<Nanos> {
         if self.cut.contains(&(one, two)) || self.cut.contains(&(two, one)) {
@@ -80,6 +90,7 @@ impl Net {
 
     /// A member's process ended or began.
     pub fn reconnect(&mut self, member: u64, others: impl Iterator<Item = u64>, now: Nanos) {
+        self.changed();
         for other in others {
             self.since.insert((member.min(other), member.max(other)), now);
         }
@@ -97,10 +108,8 @@ impl Net {
         let raft = matches!(parcel.letter, Letter::Raft(_));
         let members_only = parcel.from != Party::Clients && parcel.to != Party::Clients;
         if cut || (self.noisy && members_only && rng.chance(swarm.loss_ppm)) {
-            self.lost += 1;
             return Fate::Lost;
         }
-        self.delivered += 1;
         let mut time = rng.within(100 * MICRO, MILLI);
         if matches!(parcel.letter, Letter::Snapshot(..)) {
             time += rng.within(MILLI, SECOND / 2);

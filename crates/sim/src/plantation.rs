@@ -1,10 +1,11 @@
 //! Planted bugs: each is switched on for a range of seeds, until one of them finds it.
 
+use crate::many::{run_seeds, threads};
 use crate::run::{Failure, run_seed};
 use crate::swarm::{Kinds, Swarm};
-use crate::time::MILLI;
+use crate::time::{MILLI, SECOND};
 use planted::Bug;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 /// What became of one planted bug.
 #[derive(Clone, Debug)]
@@ -26,17 +27,27 @@ fn fertile(bug: Bug, seed: u64) -> Swarm {
     let swarm = Swarm::of(seed);
     let three = swarm.members.max(3);
     match bug {
-        Bug::VoteForgotten => Swarm {
-            members: 5,
-            heartbeat: 30 * MILLI,
-            election: 300 * MILLI,
-            pre_vote: false,
-            fault_every: 300 * MILLI,
+        Bug::VoteForgotten | Bug::PromisesEarly => Swarm {
+            members: three,
             faults: Kinds {
                 kill: true,
                 power: true,
+                voters: true,
                 partition: true,
-                ..Kinds::default()
+                ..swarm.faults
+            },
+            ..swarm
+        },
+        Bug::AuthNotRestored | Bug::AuthWithoutIndex | Bug::OldTokensPass => Swarm {
+            members: three,
+            users: true,
+            snapshot_count: 10,
+            catch_up_entries: 5,
+            flush_age: SECOND / 5,
+            faults: Kinds {
+                kill: true,
+                partition: true,
+                ..swarm.faults
             },
             ..swarm
         },
@@ -50,7 +61,22 @@ fn fertile(bug: Bug, seed: u64) -> Swarm {
             },
             ..swarm
         },
-        Bug::RevokeForwarded | Bug::RevokeByFollower | Bug::RenewedByAnyone => Swarm {
+        // A leader has to be stopped between two steps of one decision.
+        Bug::RevokeForwarded => Swarm {
+            members: three,
+            clients: 1,
+            leasers: 8,
+            heartbeat: 30 * MILLI,
+            election: 300 * MILLI,
+            faults_for: 40 * SECOND,
+            fault_every: SECOND,
+            faults: Kinds {
+                pause: true,
+                ..Kinds::default()
+            },
+            ..swarm
+        },
+        Bug::RevokeByFollower | Bug::RenewedByAnyone => Swarm {
             members: three,
             leasers: 8,
             heartbeat: 30 * MILLI,
@@ -61,7 +87,22 @@ fn fertile(bug: Bug, seed: u64) -> Swarm {
             },
             ..swarm
         },
-        Bug::SnapshotWithoutLeases | Bug::WatchNotRestored | Bug::LogReleasedEarly => Swarm {
+        // Processes live on, and their watches with them, while members lag behind.
+        Bug::WatchNotRestored => Swarm {
+            members: three,
+            clients: 6,
+            think: 5 * MILLI,
+            watchers: 8,
+            snapshot_count: 10,
+            catch_up_entries: 5,
+            faults: Kinds {
+                partition: true,
+                one_way: true,
+                ..Kinds::default()
+            },
+            ..swarm
+        },
+        Bug::SnapshotWithoutLeases | Bug::LogReleasedEarly => Swarm {
             members: three,
             leasers: 3,
             watchers: 4,
@@ -74,12 +115,18 @@ fn fertile(bug: Bug, seed: u64) -> Swarm {
             },
             ..swarm
         },
+        // An answer has to come twice or late, while the member that asked lags behind on its own.
         Bug::ReadContextReused => Swarm {
             members: three,
+            clients: 6,
+            keys: 3,
+            think: 5 * MILLI,
             late_ppm: 300_000,
+            twice_ppm: 300_000,
+            fault_every: 300 * MILLI,
             faults: Kinds {
                 stall: true,
-                ..swarm.faults
+                ..Kinds::default()
             },
             ..swarm
         },
@@ -103,25 +150,30 @@ pub fn plant(bug: Bug, seeds: Range<u64>, all: bool) -> Found {
         innocent: None,
         first: None,
     };
-    planted::plant(Some(bug));
-    for seed in seeds {
+    let run = |seed| {
+        planted::plant(Some(bug));
+        let found = run_seed(seed, Some(fertile(bug, seed)), false).err();
+        planted::plant(None);
+        // The bug has to be what it found: without it the same run must be right.
+        found.map(|failure| (failure, run_seed(seed, Some(fertile(bug, seed)), false).err()))
+    };
+    run_seeds(seeds, threads(), run, |_, found| {
         outcome.tried += 1;
-        if let Err(failure) = run_seed(seed, Some(fertile(bug, seed)), false) {
-            // The bug has to be what it found: without it the same run must be right.
-            planted::plant(None);
-            let control = run_seed(seed, Some(fertile(bug, seed)), false);
-            planted::plant(Some(bug));
-            if let Err(failure) = control {
-                outcome.innocent.get_or_insert(failure);
-                continue;
+        match found {
+            None => return ControlFlow::Continue(()),
+            Some((_, Some(innocent))) => {
+                outcome.innocent.get_or_insert(innocent);
+                return ControlFlow::Continue(());
             }
-            outcome.found += 1;
-            outcome.first.get_or_insert(failure);
-            if !all {
-                break;
+            Some((failure, None)) => {
+                outcome.found += 1;
+                outcome.first.get_or_insert(failure);
             }
         }
-    }
-    planted::plant(None);
+        match all {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    });
     outcome
 }

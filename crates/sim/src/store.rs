@@ -307,6 +307,22 @@ impl SimStore {
     }
 }
 
+/// Readers take keys and permissions from two places, which a batch changes one after the other. If a batch changes both,
+/// somebody may read keys of one moment with the permissions of another. No run in one thread can see that happen.
+fn check_rights_alone(batch: &Batch) -> Result<()> {
+    let touches = |wanted: Family| {
+        batch.ops().iter().any(|op| match op {
+            Op::Put(family, ..) | Op::Delete(family, _) | Op::DeleteRange(family, ..) => *family == wanted,
+        })
+    };
+    match touches(Family::Auth) && touches(Family::Log) {
+        true => Err(storage::Error::Engine(
+            "keys and permissions change in one batch".to_owned(),
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Whether a row says the same on all members. The sweep of a compaction is each member's own affair; the newest
 /// versions and the counts follow from the log.
 fn is_replicated(family: Family, key: &[u8]) -> bool {
@@ -353,6 +369,7 @@ impl Backend for SimStore {
             true => self.put_off_index(batch),
             false => batch,
         };
+        check_rights_alone(&batch)?;
         let (digest, index) = self.digest(&batch, digests.current)?;
         self.rows.write(batch)?;
         digests.current = digest;

@@ -61,6 +61,10 @@ pub struct Swarm {
     pub lockers: u64,
     /// A client that compacts.
     pub compactor: bool,
+    /// Users with and without permissions, which change.
+    pub users: bool,
+    /// A client that raises the alarm that space is short, and clears it.
+    pub alarms: bool,
 }
 
 /// Kinds of faults that a run may see.
@@ -72,6 +76,8 @@ pub struct Kinds {
     pub power: bool,
     /// All machines lose power at once.
     pub blackout: bool,
+    /// Members die right after they have voted, and are back at once.
+    pub voters: bool,
     /// Processes are paused.
     pub pause: bool,
     /// Groups of members cannot talk.
@@ -115,6 +121,7 @@ impl Swarm {
             kill: on(70),
             power: on(60),
             blackout: on(30),
+            voters: on(25),
             pause: on(50),
             partition: on(60),
             one_way: on(40),
@@ -155,6 +162,8 @@ impl Swarm {
             leasers: rng.within(0, 3),
             lockers: *rng.pick(&[0, 0, 2, 3]),
             compactor: rng.percent(60),
+            users: rng.percent(30),
+            alarms: rng.percent(15),
         }
     }
 }

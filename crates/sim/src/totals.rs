@@ -45,6 +45,8 @@ pub struct Totals {
     pub renewed: u64,
     /// Locks taken.
     pub locks: u64,
+    /// Commands in the log that permissions or alarms refused.
+    pub forbidden: u64,
 }
 
 impl Totals {
@@ -71,6 +73,7 @@ impl Totals {
             (&mut self.expired, other.expired),
             (&mut self.renewed, other.renewed),
             (&mut self.locks, other.locks),
+            (&mut self.forbidden, other.forbidden),
         ];
         for (sum, more) in pairs {
             *sum += more;

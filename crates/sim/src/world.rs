@@ -3,18 +3,20 @@
 mod ending;
 mod letters;
 mod processes;
+mod queue;
 
 use crate::clients::{Clients, Desk};
 use crate::crashes::Camera;
 use crate::link::{Outbox, Parcel};
 use crate::machine::{Machine, bootstrap};
 use crate::net::Net;
-use crate::oracle::Violation;
+use crate::oracle::{Promises, Violation};
 use crate::rng::Rng;
 use crate::swarm::Swarm;
 use crate::time::{MILLI, Nanos, SECOND};
 use crate::totals::Totals;
 use parking_lot::Mutex;
+use queue::Queue;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use std::sync::Arc;
 /// Between two turns of a process to which nothing happens; timers of its tasks are late by as much.
 const PUMP_EVERY: Nanos = 10 * MILLI;
 
-/// What happens at a time.
+/// What happens at a time. Small: queues move their events about.
 pub(crate) enum Event {
     /// A process gets a turn.
     Pump(u64),
@@ -31,7 +33,7 @@ pub(crate) enum Event {
     /// A process gets done with applying.
     Applied(u64, u64),
     /// A letter arrives.
-    Arrives(Parcel),
+    Arrives(Box<Parcel>),
     /// Clients get a turn.
     Clients,
     /// The next fault.
@@ -48,8 +50,7 @@ pub struct World {
     pub now: Nanos,
     pub(crate) swarm: Swarm,
     pub(crate) rng: Rng,
-    queue: BTreeMap<(Nanos, u64), Event>,
-    events: u64,
+    queue: Queue,
     /// Time of the next turn that is queued for each process, so that there is one only.
     pumps: BTreeMap<u64, Nanos>,
     pub(crate) machines: BTreeMap<u64, Machine>,
@@ -63,6 +64,7 @@ pub struct World {
     pub(crate) calm: bool,
     /// Who led in each term.
     leaders: BTreeMap<u64, u64>,
+    promises: Promises,
     /// Takes every moment of the disks, if there is one.
     camera: Option<Arc<Camera>>,
     /// Numbers of what happened.
@@ -80,8 +82,7 @@ impl World {
         let mut world = World {
             now: 0,
             rng: rng.fork(1),
-            queue: BTreeMap::new(),
-            events: 0,
+            queue: Queue::default(),
             pumps: BTreeMap::new(),
             machines: BTreeMap::new(),
             net: Net::default(),
@@ -91,6 +92,7 @@ impl World {
             dir: scratch()?,
             calm: false,
             leaders: BTreeMap::new(),
+            promises: Promises::default(),
             camera: None,
             totals: Totals {
                 seeds: 1,
@@ -135,18 +137,12 @@ impl World {
     }
 
     pub(crate) fn at(&mut self, at: Nanos, event: Event) {
-        self.events += 1;
-        self.queue.insert((at, self.events), event);
+        self.queue.put(at, event);
     }
 
     /// Goes on until a time, or until something is found wrong.
     pub fn run_until(&mut self, until: Nanos) -> Result<(), Violation> {
-        while let Some(entry) = self.queue.first_entry() {
-            let (at, _) = *entry.key();
-            if at > until {
-                break;
-            }
-            let event = entry.remove();
+        while let Some((at, event)) = self.queue.take_until(until) {
             self.now = at;
             self.desk.lock().now = at;
             self.totals.events += 1;

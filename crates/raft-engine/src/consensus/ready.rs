@@ -125,7 +125,10 @@ impl Core {
                 _ => !leads,
             };
             let message = PeerMessage(message);
-            if promises || !term_is_durable {
+            let waits = promises || !term_is_durable;
+            #[cfg(feature = "planted")]
+            let waits = waits && !planted::is(planted::Bug::PromisesEarly);
+            if waits {
                 held.push(message);
             } else {
                 self.send(message);

@@ -1,12 +1,14 @@
 //! Clients: tasks on a runtime of their own, whose clock is the true one.
 
 mod admin;
+mod alarms;
 mod leases;
 mod locks;
+mod rights;
 mod traffic;
 mod watchers;
 
-use crate::call::{Call, Done, is_definite};
+use crate::call::{Call, Done, User, is_definite};
 use crate::link::{Letter, Outbox, Party};
 use crate::oracle::{Judge, Ticket, Violation, Watched};
 use crate::rng::Rng;
@@ -15,7 +17,7 @@ use crate::swarm::Swarm;
 use crate::time::Nanos;
 use model::Rejection;
 use model::pb::etcdserverpb as pb;
-use node::{Caller, Error};
+use node::Error;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -192,6 +194,18 @@ pub struct Client {
     desk: Arc<Mutex<Desk>>,
     /// The member it always asks, if it does.
     pinned: Option<usize>,
+    identity: Identity,
+}
+
+/// On whose behalf a client asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Identity {
+    /// Nobody's: there are no users.
+    Nobody,
+    /// Always root's.
+    Root,
+    /// Anybody's, and nobody's.
+    Many,
 }
 
 impl Client {
@@ -216,18 +230,23 @@ impl Client {
     /// Asks one member.
     pub async fn call_member(&mut self, to: u64, call: Call) -> Outcome {
         let patience = Duration::from_millis(self.rng.within(300, 8000));
+        let user = self.user();
         let answer = {
             let mut desk = self.desk.lock();
             desk.next += 1;
             let number = desk.next;
             let now = desk.now;
+            let whom = match self.identity {
+                Identity::Many => format!(" for {:?}", user.name),
+                _ => String::new(),
+            };
             desk.tell(&format!(
-                "#{number} {} asks m{to:x}: {}",
+                "#{number} {} asks m{to:x}{whom}: {}",
                 self.name,
                 show_call(&call)
             ));
             let (sender, answer) = oneshot::channel();
-            let ticket = desk.judge.begin(call.clone(), now);
+            let ticket = desk.judge.begin(call.clone(), user.clone(), now);
             desk.waiting.insert(
                 number,
                 Waiting {
@@ -235,7 +254,7 @@ impl Client {
                     answer: sender,
                 },
             );
-            let letter = Letter::Call(number, call, Caller::anonymous());
+            let letter = Letter::Call(number, call, user);
             desk.outbox.put(Party::Clients, Party::Member(to), letter);
             answer
         };
@@ -252,6 +271,28 @@ impl Client {
         }
     }
 
+    /// Whom it asks for this time: root, one of the others, somebody unknown, nobody; mostly with a token of the
+    /// moment, sometimes with an older one.
+    fn user(&mut self) -> User {
+        match self.identity {
+            Identity::Nobody => User::default(),
+            Identity::Root => User::root(),
+            Identity::Many => {
+                let mut user = match self.rng.below(20) {
+                    0..6 => User::root(),
+                    6..18 => User::named(&format!("u{}", self.rng.below(rights::USERS))),
+                    18 => User::named("stranger"),
+                    _ => return User::default(),
+                };
+                if self.rng.percent(15) {
+                    let newest = self.desk.lock().judge.permits.current().revision;
+                    user.revision = newest.saturating_sub(self.rng.below(3)).max(1);
+                }
+                user
+            }
+        }
+    }
+
     /// Waits.
     pub async fn sleep(&mut self, low_ms: u64, high_ms: u64) {
         let time = self.rng.within(low_ms, high_ms.max(low_ms));
@@ -261,6 +302,16 @@ impl Client {
     /// Whether it is time to end.
     pub fn is_over(&self) -> bool {
         self.desk.lock().stop
+    }
+
+    /// Members that lack space.
+    pub fn alarms(&self) -> Vec<u64> {
+        self.desk.lock().judge.permits.lacking().collect()
+    }
+
+    /// Whether faults are over.
+    pub fn is_healed(&self) -> bool {
+        self.desk.lock().healed
     }
 
     /// True time.
@@ -302,6 +353,15 @@ pub struct Clients {
     runtime: Runtime,
     at: Nanos,
     desk: Arc<Mutex<Desk>>,
+    identity: Identity,
+}
+
+/// On whose behalf clients ask that must not be refused.
+fn identity(swarm: &Swarm) -> Identity {
+    match swarm.users {
+        true => Identity::Root,
+        false => Identity::Nobody,
+    }
 }
 
 impl Clients {
@@ -312,6 +372,7 @@ impl Clients {
             .start_paused(true)
             .build()?;
         let mut number = 0;
+        let identity = identity(swarm);
         let mut client = |name: &str| {
             number += 1;
             Client {
@@ -319,10 +380,21 @@ impl Clients {
                 rng: rng.fork(number),
                 desk: desk.clone(),
                 pinned: (number % 3 != 0).then_some(number as usize),
+                identity,
             }
         };
         for _ in 0..swarm.clients {
-            runtime.spawn(traffic::run(client("c"), swarm.clone()));
+            let mut client = client("c");
+            if swarm.users {
+                client.identity = Identity::Many;
+            }
+            runtime.spawn(traffic::run(client, swarm.clone()));
+        }
+        if swarm.users {
+            runtime.spawn(rights::run(client("r"), swarm.clone()));
+        }
+        if swarm.alarms {
+            runtime.spawn(alarms::run(client("n")));
         }
         for _ in 0..swarm.watchers {
             runtime.spawn(watchers::run(client("w"), swarm.clone()));
@@ -339,7 +411,12 @@ impl Clients {
         if swarm.faults.members || swarm.faults.transfer {
             runtime.spawn(admin::run(client("a"), swarm.clone()));
         }
-        Ok(Clients { runtime, at: 0, desk })
+        Ok(Clients {
+            runtime,
+            at: 0,
+            desk,
+            identity,
+        })
     }
 
     /// Starts the client that must get a write through once faults are over; answers how long that took.
@@ -350,6 +427,7 @@ impl Clients {
             rng,
             desk: self.desk.clone(),
             pinned: None,
+            identity: self.identity,
         };
         self.runtime.spawn(traffic::prove_life(client, sender));
         receiver
@@ -363,9 +441,7 @@ impl Clients {
             if !ahead.is_zero() {
                 tokio::time::advance(ahead).await;
             }
-            for _ in 0..3 {
-                tokio::task::yield_now().await;
-            }
+            tokio::task::yield_now().await;
         });
     }
 }

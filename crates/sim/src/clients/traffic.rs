@@ -1,6 +1,6 @@
 //! Reads and writes.
 
-use super::{Client, Outcome};
+use super::{Client, Outcome, alarms};
 use crate::call::{Call, Done};
 use crate::swarm::Swarm;
 use crate::time::{MILLI, Nanos};
@@ -75,13 +75,22 @@ pub async fn prove_life(mut client: Client, done: oneshot::Sender<Nanos>) {
                 rng: client.rng.fork(member),
                 desk: client.desk.clone(),
                 pinned: None,
+                identity: client.identity,
             };
             let put = Call::Put(pb::PutRequest {
                 key: "life".into(),
                 value: other.fresh_value(),
                 ..Default::default()
             });
-            tasks.push(tokio::spawn(async move { other.call_member(member, put).await }));
+            tasks.push(tokio::spawn(async move {
+                // What raised an alarm may still be under way, and has to be cleared as often.
+                for lacking in other.alarms() {
+                    other
+                        .call_member(member, Call::Manage(alarms::clear(lacking)))
+                        .await;
+                }
+                other.call_member(member, put).await
+            }));
         }
         for _ in 0..20 {
             client.sleep(10, 10).await;

@@ -4,12 +4,12 @@ use super::keep::Pattern;
 use super::probe::Image;
 use crate::link::{Letter, Parcel, Party};
 use crate::machine::Machine;
+use crate::oracle::Promise;
 use crate::rng::Rng;
 use crate::store::Stores;
 use crate::time::Nanos;
 use node::Bootstrap;
 use parking_lot::Mutex;
-use prost::Message;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -39,33 +39,17 @@ struct Subject {
     dir: PathBuf,
     /// Writes and flushes of the stores that have been seen.
     generation: u64,
-    promised: Promise,
+    promised: Promised,
 }
 
 /// What a member has told others that they may count on.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Promise {
+pub struct Promised {
     /// It has taken part in this term, by an answer or a vote.
     pub term: u64,
     /// In that term it had the log up to here, durably.
     pub index: u64,
 }
-
-/// The part of a raft message that says what its sender promises.
-#[derive(Clone, PartialEq, Message)]
-struct Answer {
-    #[prost(int32, tag = "1")]
-    kind: i32,
-    #[prost(uint64, tag = "4")]
-    term: u64,
-    #[prost(uint64, tag = "6")]
-    index: u64,
-    #[prost(bool, tag = "10")]
-    reject: bool,
-}
-
-const APPEND_RESPONSE: i32 = 4;
-const VOTE_RESPONSE: i32 = 6;
 
 impl Camera {
     /// A camera that takes so many pictures of each moment.
@@ -89,7 +73,7 @@ impl Camera {
             stores: machine.stores.clone(),
             dir: machine.dir.clone(),
             generation: 0,
-            promised: Promise::default(),
+            promised: Promised::default(),
         };
         self.members.lock().insert(id, subject);
         let camera = Arc::downgrade(self);
@@ -121,29 +105,20 @@ impl Camera {
         let Some(subject) = members.get_mut(&id) else {
             return;
         };
-        for message in messages {
-            let Ok(answer) = Answer::decode(message.clone()) else {
-                continue;
+        for promise in messages.iter().filter_map(Promise::of) {
+            let index = match promise.kind {
+                Promise::APPENDED => promise.index,
+                Promise::VOTE => 0,
+                _ => continue,
             };
             let promised = &mut subject.promised;
-            match answer.kind {
-                APPEND_RESPONSE | VOTE_RESPONSE if answer.reject => {}
-                APPEND_RESPONSE if answer.term == promised.term => {
-                    promised.index = promised.index.max(answer.index);
-                }
-                APPEND_RESPONSE if answer.term > promised.term => {
-                    *promised = Promise {
-                        term: answer.term,
-                        index: answer.index,
-                    };
-                }
-                VOTE_RESPONSE if answer.term > promised.term => {
-                    *promised = Promise {
-                        term: answer.term,
-                        index: 0,
-                    };
-                }
-                _ => {}
+            if promise.term > promised.term {
+                *promised = Promised {
+                    term: promise.term,
+                    index,
+                };
+            } else if promise.term == promised.term {
+                promised.index = promised.index.max(index);
             }
         }
     }

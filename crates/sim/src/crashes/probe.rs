@@ -1,6 +1,6 @@
 //! Restarts members from what power failures left, and looks at what came back.
 
-use super::camera::{Promise, copy_tree};
+use super::camera::{Promised, copy_tree};
 use crate::disk::Disk;
 use crate::link::Outbox;
 use crate::machine::Machine;
@@ -41,7 +41,7 @@ pub struct Image {
     /// Its directory.
     pub dir: Arc<TempDir>,
     /// What others count on.
-    pub promised: Promise,
+    pub promised: Promised,
     /// Up to where it had applied the log, and told clients so.
     pub applied: u64,
     /// For messages.

@@ -7,8 +7,9 @@
 
 use super::expiry::Expiry;
 use super::keyspace::Expected;
+use super::permits::Permits;
 use super::{Check, KeySpace};
-use crate::call::{Call, Done, is_definite};
+use crate::call::{Call, Done, User, is_definite};
 use crate::store::{Digest, Note};
 use crate::time::Nanos;
 use bytes::Bytes;
@@ -24,10 +25,14 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Ticket {
     /// What is called.
     pub call: Call,
+    /// On whose behalf.
+    pub user: User,
     /// When it began.
     pub began: Nanos,
     /// Newest revision anybody had been told of by then.
     floor: i64,
+    /// Newest state of users and roles anybody had been told of by then.
+    rights: usize,
 }
 
 /// An applied entry, as far as members are compared.
@@ -45,6 +50,8 @@ pub struct Judge {
     pub space: KeySpace,
     /// Leases.
     pub expiry: Expiry,
+    /// Permissions and alarms.
+    pub permits: Permits,
     log: BTreeMap<u64, Entry>,
     applied: u64,
     digests: BTreeMap<u64, (Digest, u64)>,
@@ -102,6 +109,10 @@ impl Judge {
 
     fn command(&mut self, command: &Command, now: Nanos) -> Check {
         let before = self.space.revision;
+        let values = values(&command.request);
+        if !self.permits.enter(command, &values, &self.space, now) {
+            return Ok(());
+        }
         let outcome = self.space.apply(&command.request);
         if let (Request::LeaseRevoke(revoke), Ok(_)) = (&command.request, &outcome) {
             self.expiry.ended(revoke.id, now)?;
@@ -109,7 +120,7 @@ impl Judge {
         if self.space.revision == before {
             return Ok(());
         }
-        for value in values(&command.request) {
+        for value in values {
             // Only values that stand in a version written now were written.
             let written = self.space.events[&self.space.revision]
                 .iter()
@@ -154,14 +165,16 @@ impl Judge {
     }
 
     /// A call begins.
-    pub fn begin(&mut self, call: Call, now: Nanos) -> Ticket {
+    pub fn begin(&mut self, call: Call, user: User, now: Nanos) -> Ticket {
         if let Call::Revoke(id) = &call {
             self.expiry.revoking(id.0);
         }
         Ticket {
             call,
+            user,
             began: now,
             floor: self.known,
+            rights: self.permits.known(),
         }
     }
 
@@ -207,6 +220,7 @@ impl Judge {
                     ..response.clone()
                 };
                 if response.deleted == 0 {
+                    self.permitted(ticket, &Request::DeleteRange(request.clone()), revision, false)?;
                     let txn = pb::TxnRequest {
                         success: vec![pb::RequestOp {
                             request: Some(Op::RequestDeleteRange(request.clone())),
@@ -242,8 +256,19 @@ impl Judge {
                 Ok(())
             }
             (Call::KeepAlive(id), Done::KeepAlive(_)) => self.expiry.renewed(id.0, ticket.began),
+            (Call::Manage(request), Done::Ok) => {
+                self.permits
+                    .managed(&ticket.user.name, request, Ok(()), ticket.began)
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Whether what was answered at a revision was permitted to the caller; `old` for answers that may be old.
+    fn permitted(&self, ticket: &Ticket, request: &Request, revision: i64, old: bool) -> Check {
+        let since = if old { 0 } else { ticket.rights };
+        self.permits
+            .permitted(&ticket.user, request, revision, since, &self.space)
     }
 
     fn range(&mut self, ticket: &Ticket, request: &pb::RangeRequest, response: &pb::RangeResponse) -> Check {
@@ -259,6 +284,12 @@ impl Judge {
         if found != expected {
             return Err(format!("at revision {revision} the answer is {expected:?}"));
         }
+        self.permitted(
+            ticket,
+            &Request::Range(request.clone()),
+            revision,
+            request.serializable,
+        )?;
         match request.serializable {
             // It may be old, but what it saw is committed, and known from now on.
             true => {
@@ -277,6 +308,7 @@ impl Judge {
         if written.is_some_and(|written| written.request == command) {
             return self.written(ticket, revision, &command, &Expected::Txn(found));
         }
+        self.permitted(ticket, &command, revision, is_empty(request))?;
         match self.space.read_txn(request, revision) {
             // A transaction without operations counts as serializable, as in etcd: it may be old.
             Some(expected) if expected == found && response.responses.is_empty() && is_empty(request) => {
@@ -352,7 +384,25 @@ impl Judge {
         {
             return Err("the lease exists".to_owned());
         }
-        for value in call_values(&ticket.call) {
+        let values = call_values(&ticket.call);
+        let (request, old) = match &ticket.call {
+            Call::Range(range) => (Some(Request::Range(range.clone())), range.serializable),
+            Call::Put(put) => (Some(Request::Put(put.clone())), false),
+            Call::Delete(delete) => (Some(Request::DeleteRange(delete.clone())), false),
+            Call::Txn(txn) => (Some(Request::Txn(txn.clone())), is_old(txn)),
+            Call::Manage(request) => {
+                return self
+                    .permits
+                    .managed(&ticket.user.name, request, Err(rejection), ticket.began);
+            }
+            _ => (None, false),
+        };
+        if let Some(request) = request {
+            let since = if old { 0 } else { ticket.rights };
+            self.permits
+                .denied(&ticket.user, &request, &values, rejection, since, &self.space)?;
+        }
+        for value in values {
             if self.values.contains_key(&value) {
                 return Err(format!("{value:?} was refused, but is written"));
             }
@@ -368,6 +418,12 @@ fn revision(header: &Option<pb::ResponseHeader>) -> i64 {
 
 fn is_empty(txn: &pb::TxnRequest) -> bool {
     txn.success.is_empty() && txn.failure.is_empty()
+}
+
+/// Whether a transaction may be answered from the past: it does nothing but serializable reads.
+fn is_old(txn: &pb::TxnRequest) -> bool {
+    let mut ops = txn.success.iter().chain(&txn.failure);
+    ops.all(|op| matches!(&op.request, Some(Op::RequestRange(range)) if range.serializable))
 }
 
 /// A transaction's answer without headers.

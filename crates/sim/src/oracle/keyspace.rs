@@ -58,7 +58,7 @@ pub enum Expected {
 /// A lease and its keys.
 #[derive(Clone, Debug, Default)]
 pub struct Lease {
-    keys: BTreeSet<Bytes>,
+    pub(super) keys: BTreeSet<Bytes>,
 }
 
 /// The model.

@@ -3,10 +3,14 @@
 mod expiry;
 mod judge;
 mod keyspace;
+mod permits;
+mod promises;
+mod rights;
 mod watches;
 
 pub use judge::{Judge, Ticket};
 pub use keyspace::KeySpace;
+pub use promises::{Promise, Promises};
 pub use watches::Watched;
 
 /// What went wrong, for people.

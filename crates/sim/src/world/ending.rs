@@ -42,14 +42,9 @@ impl World {
     fn hurry(&mut self) {
         let soon = self.now + 10 * MILLI;
         self.net.hurry(soon);
-        let late = self.queue.split_off(&(soon, 0));
-        for ((at, number), event) in late {
-            let at = match event {
-                Event::Written(..) | Event::Applied(..) | Event::Arrives(_) => soon,
-                _ => at,
-            };
-            self.queue.insert((at, number), event);
-        }
+        self.queue.hurry(soon, |event| {
+            matches!(event, Event::Written(..) | Event::Applied(..) | Event::Arrives(_))
+        });
     }
 
     /// Runs the whole story: faults, healing, proof of life, and the comparison of everybody with the model.
@@ -202,6 +197,7 @@ impl World {
             expired: desk.judge.expiry.expired,
             renewed: desk.judge.expiry.renewed,
             locks: desk.locks,
+            forbidden: desk.judge.permits.forbidden,
             ..self.totals
         }
     }

@@ -12,9 +12,19 @@ use node::Bootstrap;
 impl World {
     /// Puts everything that was sent on its way.
     pub(super) fn ship(&mut self) {
+        let mut voters = Vec::new();
         for parcel in self.outbox.take() {
             if let Some(camera) = &self.camera {
                 camera.sent(&parcel);
+            }
+            if let (Party::Member(from), Party::Member(to), Letter::Raft(messages)) =
+                (parcel.from, parcel.to, &parcel.letter)
+            {
+                match self.promises.sent(from, to, messages) {
+                    Ok(true) => voters.push(from),
+                    Ok(false) => {}
+                    Err(violation) => self.violate(violation),
+                }
             }
             match self.net.send(&parcel, self.now, &self.swarm, &mut self.rng) {
                 Fate::Arrives(at, again) => {
@@ -24,13 +34,31 @@ impl World {
                             to: parcel.to,
                             letter: Letter::Raft(messages.clone()),
                         };
-                        self.at(again, Event::Arrives(twin));
+                        self.at(again, Event::Arrives(Box::new(twin)));
                     }
-                    self.at(at, Event::Arrives(parcel));
+                    self.at(at, Event::Arrives(Box::new(parcel)));
                 }
                 Fate::Lost => self.lost(parcel),
             }
         }
+        for voter in voters {
+            self.voted(voter);
+        }
+    }
+
+    /// A vote is on its way: the moment to have its giver forget it.
+    fn voted(&mut self, id: u64) {
+        if !self.swarm.faults.voters || self.calm || !self.rng.percent(30) {
+            return;
+        }
+        let power = self.rng.percent(50);
+        self.tell(&format!(
+            "m{id:x} {} right after its vote",
+            if power { "loses power" } else { "is killed" }
+        ));
+        self.crash(id, power);
+        let soon = self.now + self.rng.within(MILLI, 50 * MILLI);
+        self.at(soon, Event::Start(id));
     }
 
     /// Nobody will get this; whoever sent it may notice.
@@ -47,22 +75,22 @@ impl World {
             (from, Party::Member(to), Letter::Snapshot(..)) => {
                 let letter = Letter::SnapshotReport(to, false);
                 let (from, to) = (Party::Member(to), from);
-                self.at(soon, Event::Arrives(Parcel { from, to, letter }));
+                self.at(soon, Event::Arrives(Box::new(Parcel { from, to, letter })));
             }
             (from, to, Letter::Ask(number, _)) if notices => {
                 let letter = Letter::Told(number, Err(broken()));
                 let (from, to) = (to, from);
-                self.at(soon, Event::Arrives(Parcel { from, to, letter }));
+                self.at(soon, Event::Arrives(Box::new(Parcel { from, to, letter })));
             }
             (from, to, Letter::Call(number, ..)) if notices => {
                 let letter = Letter::Reply(number, Err(broken()));
                 let (from, to) = (to, from);
-                self.at(soon, Event::Arrives(Parcel { from, to, letter }));
+                self.at(soon, Event::Arrives(Box::new(Parcel { from, to, letter })));
             }
             (from, Party::Member(to), Letter::Watch(number, ..)) => {
                 let letter = Letter::Watched(number, None);
                 let (from, to) = (Party::Member(to), from);
-                self.at(soon, Event::Arrives(Parcel { from, to, letter }));
+                self.at(soon, Event::Arrives(Box::new(Parcel { from, to, letter })));
             }
             // A stream that has lost something is over.
             (_, Party::Clients, Letter::Watched(number, _)) => self.desk.lock().watched(number, None),
@@ -70,7 +98,7 @@ impl World {
         }
     }
 
-    pub(super) fn arrives(&mut self, parcel: Parcel) {
+    pub(super) fn arrives(&mut self, parcel: Box<Parcel>) {
         match parcel.to {
             Party::Clients => {
                 let mut desk = self.desk.lock();
@@ -90,7 +118,7 @@ impl World {
         }
     }
 
-    pub(super) fn arrives_at(&mut self, id: u64, parcel: Parcel) {
+    pub(super) fn arrives_at(&mut self, id: u64, parcel: Box<Parcel>) {
         let now = self.now;
         let Some(machine) = self.machines.get_mut(&id) else {
             return;
@@ -102,7 +130,7 @@ impl World {
             return;
         }
         let Some(process) = machine.process.as_mut() else {
-            self.lost(parcel);
+            self.lost(*parcel);
             return;
         };
         if let Letter::Raft(messages) = &parcel.letter {

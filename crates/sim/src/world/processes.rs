@@ -77,6 +77,8 @@ impl World {
             .take()
             .map_or(Vec::new(), |process| process.watches());
         machine.life += 1;
+        self.promises.ended(id);
+        self.net.changed();
         machine.paused_until = 0;
         machine.freeze = None;
         machine.stalled_until = 0;
@@ -110,7 +112,7 @@ impl World {
                 to: Party::Clients,
                 letter: Letter::Watched(number, None),
             };
-            self.at(at, Event::Arrives(parcel));
+            self.at(at, Event::Arrives(Box::new(parcel)));
         }
     }
 
@@ -131,9 +133,17 @@ impl World {
         if !machine.is_awake(now) {
             return;
         }
-        let mut connected = BTreeMap::new();
-        for other in self.net_peers(id) {
-            connected.insert(other.0, other.1);
+        let version = self.net.version();
+        if machine
+            .process
+            .as_ref()
+            .is_some_and(|process| process.connections_of() != Some(version))
+        {
+            let connected = self.net_peers(id);
+            let machine = self.machines.get_mut(&id);
+            if let Some(process) = machine.and_then(|machine| machine.process.as_mut()) {
+                process.set_connected(version, connected);
+            }
         }
         let machine = self
             .machines
@@ -143,7 +153,6 @@ impl World {
         let Some(process) = machine.process.as_mut() else {
             return;
         };
-        process.set_connected(now, connected);
         let leader_before = process.node.is_leader();
         let wants = process.pump(now, &machine.clock, machine.freeze.is_some());
         let leads = process.node.is_leader();
@@ -186,7 +195,7 @@ impl World {
         self.wake(id, now + PUMP_EVERY);
     }
 
-    pub(super) fn net_peers(&self, id: u64) -> Vec<(u64, Nanos)> {
+    pub(super) fn net_peers(&self, id: u64) -> BTreeMap<u64, Nanos> {
         let up = self
             .machines
             .values()
@@ -209,6 +218,7 @@ impl World {
         let excused = machine.may_fail;
         if removed {
             machine.gone = true;
+            self.net.changed();
             let watches = machine
                 .process
                 .take()

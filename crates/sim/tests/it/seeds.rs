@@ -1,38 +1,57 @@
 //! Seeds that are run on every change. A seed that fails is told with its story, and can be run alone:
-//! `cargo run -p sim -- --seed N --trace`.
+//! `cargo run -p sim -- --seed N --trace`. `SIM_SEEDS=A..B,C..D` says which; `scripts/test` asks for thousands.
 
-use sim::{SECOND, Totals, run_seed};
+use sim::{Failure, SECOND, Totals, run_seed, run_seeds, threads};
+use std::ops::{ControlFlow, Range};
 
-/// As many as take about a minute on two cores.
-const SEEDS: u64 = 100;
+/// Without being told: as many as take some twenty seconds on two cores.
+const SEEDS: Range<u64> = 0..200;
 
-fn run(seeds: std::ops::Range<u64>) -> Totals {
-    let mut totals = Totals::default();
-    for seed in seeds {
-        match run_seed(seed, None, false) {
-            Ok(report) => totals.add(&report.totals),
-            Err(failure) => panic!("{failure}"),
+/// Runs the seeds up to the first that fails.
+fn run(seeds: Range<u64>, totals: &mut Totals) -> Result<(), Box<Failure>> {
+    let mut outcome = Ok(());
+    let one = |seed| run_seed(seed, None, false);
+    run_seeds(seeds, threads(), one, |_, ended| match ended {
+        Ok(report) => {
+            totals.add(&report.totals);
+            ControlFlow::Continue(())
         }
-    }
-    totals
+        Err(failure) => {
+            outcome = Err(failure);
+            ControlFlow::Break(())
+        }
+    });
+    outcome
+}
+
+fn ranges() -> Vec<Range<u64>> {
+    let Ok(text) = std::env::var("SIM_SEEDS") else {
+        return vec![SEEDS];
+    };
+    let range = |text: &str| {
+        let (first, last) = text.split_once("..")?;
+        Some(first.parse().ok()?..last.parse().ok()?)
+    };
+    let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
+    ranges.expect("SIM_SEEDS is A..B,C..D and so on")
 }
 
 #[test]
 fn no_fault_breaks_a_promise() {
-    let halves = [0..SEEDS / 2, SEEDS / 2..SEEDS].map(|seeds| std::thread::spawn(|| run(seeds)));
     let mut totals = Totals::default();
-    for half in halves {
-        match half.join() {
-            Ok(found) => totals.add(&found),
-            Err(panic) => std::panic::resume_unwind(panic),
+    for seeds in ranges() {
+        if let Err(failure) = run(seeds, &mut totals) {
+            panic!("{failure}");
         }
     }
     println!("{totals:#?}");
     // So that a change that lets the runs test nothing does not go unnoticed.
-    assert!(totals.time > SEEDS * 20 * SECOND);
-    assert!(totals.answered > 500 * SEEDS && totals.watch_events > 500 * SEEDS);
-    assert!(totals.kills > SEEDS && totals.power > SEEDS && totals.partitions > SEEDS);
-    assert!(totals.leaders > SEEDS && totals.snapshots > SEEDS / 4 && totals.expired > SEEDS);
+    let seeds = totals.seeds;
+    assert!(totals.time > seeds * 20 * SECOND);
+    assert!(totals.answered > 500 * seeds && totals.watch_events > 500 * seeds);
+    assert!(totals.kills > seeds && totals.power > seeds && totals.partitions > seeds);
+    assert!(totals.leaders > seeds && totals.snapshots > seeds / 4 && totals.expired > seeds);
+    assert!(totals.forbidden > 5 * seeds);
 }
 
 #[test]

@@ -18,7 +18,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("storage-fjall", &["storage"]),
     ("mvcc", &["failpoint", "model", "storage", "planted"]),
     ("lease", &["model"]),
-    ("auth", &["model"]),
+    ("auth", &["model", "planted"]),
     ("membership", &["model"]),
     ("raft-engine", &["failpoint", "wal", "planted"]),
     (
@@ -31,6 +31,7 @@ const OURS: &[(&str, &[&str])] = &[
             "lease",
             "auth",
             "membership",
+            "planted",
         ],
     ),
     // Knows the rows of lease, auth, membership and apply by their format; its tests hold it to them.
