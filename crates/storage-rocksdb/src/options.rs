@@ -18,8 +18,8 @@ pub struct Options {
     pub memory_bytes: usize,
     /// Threads that compact, at least 1. One more flushes.
     pub compaction_threads: u16,
-    /// Most that flushes and compactions may write per second, in bytes, so that they leave the disk to the raft log;
-    /// RocksDB keeps them well below it while there is little to do. `None` is no limit.
+    /// Most that flushes and compactions may write per second, in bytes, so that they leave the disk to the raft log.
+    /// `None` is no limit.
     pub background_bytes_per_second: Option<u64>,
     /// Files held open at most. Also bounds how much is read at start: a large store does not open each file first.
     pub open_files_max: u16,
@@ -89,7 +89,9 @@ impl Setup {
         o.set_max_background_jobs(i32::from(self.options.compaction_threads.max(1)) + 1);
         if let Some(rate) = self.options.background_bytes_per_second {
             let rate = i64::try_from(rate.max(MIB as u64)).unwrap_or(i64::MAX);
-            o.set_auto_tuned_ratelimiter(rate, 100_000, 10);
+            // Not the one that tunes itself: after some idle seconds it is down to a twentieth, and takes minutes to
+            // come back, in which writers wait for flushes.
+            o.set_ratelimiter(rate, 100_000, 10);
         }
         // Written out steadily: a large write-back at once would hold up the raft log's fsync.
         o.set_bytes_per_sync(MIB as u64);

@@ -17,6 +17,9 @@ const FILL_STEP_BYTES: u64 = 256 << 10;
 /// Time between two steps, in which the disk is the log's. A full segment is filled in some two seconds; the log takes
 /// longer for the three quarters of a segment that are left when the filling begins. If it does not, it goes on in a shorter segment.
 const FILL_PAUSE: Duration = Duration::from_millis(5);
+/// How long the log waits for what the thread is doing before it makes a short segment itself: removing files can take
+/// half a second on a disk that is busy.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// The shortest segment that is made.
 pub(crate) const SHORT_BYTES: u64 = 4_000_000;
 
@@ -111,8 +114,15 @@ impl Spares {
         while work.ready.is_empty() && (work.busy || work.wanted.is_some() || !work.retired.is_empty()) {
             work.awaited = true;
             self.shared.changed.notify_all();
-            self.shared.changed.wait(&mut work);
+            if self.shared.changed.wait_for(&mut work, PATIENCE).timed_out() {
+                break;
+            }
         }
+        let bytes = if work.awaited {
+            bytes.min(SHORT_BYTES)
+        } else {
+            bytes
+        };
         work.awaited = false;
         match work.ready.pop_front() {
             Some(spare) => Ok(spare),
