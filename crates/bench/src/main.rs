@@ -64,6 +64,9 @@ enum Action {
         /// The one to compare it with
         #[arg(long, default_value = "etcd")]
         theirs: String,
+        /// Where to draw throughput against latency, of what was run with several numbers of clients
+        #[arg(long, value_name = "DIRECTORY")]
+        charts: Option<PathBuf>,
     },
 }
 
@@ -76,9 +79,12 @@ fn main() -> ExitCode {
             Ok(())
         }
         Action::Run { workload, options } => run(&workload, &options),
-        Action::Report { file, ours, theirs } => {
-            report::report(&file, &ours, &theirs).map(|text| print!("{text}"))
-        }
+        Action::Report {
+            file,
+            ours,
+            theirs,
+            charts,
+        } => report::report(&file, &ours, &theirs, charts.as_deref()).map(|text| print!("{text}")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -43,6 +43,15 @@ impl Server {
         }
     }
 
+    /// How long ago the first process was started, nanoseconds, to a hundredth of a second.
+    pub fn age(&self) -> Option<u64> {
+        let pid = self.pids.first()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+        let uptime: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+        Some(((uptime * SECOND as f64) as u64).saturating_sub(parse_start(&stat)?))
+    }
+
     /// What the books say now; nothing where they cannot be read.
     pub fn books(&self) -> Books {
         let mut books = Books {
@@ -76,6 +85,19 @@ fn parse_cpu(stat: &str) -> Option<u64> {
     // The name, in parentheses, may hold anything; utime and stime are the 12th and 13th field after it.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(ticks * (SECOND / TICKS))
+}
+
+/// When a process was started, nanoseconds since that of the machine.
+fn parse_start(stat: &str) -> Option<u64> {
+    // The 20th field after the name.
+    let ticks: u64 = stat
+        .rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()?;
     Some(ticks * (SECOND / TICKS))
 }
 
@@ -115,6 +137,16 @@ mod tests {
     fn processor_time_is_found_behind_a_name_with_spaces() {
         let stat = "7 (a ) b) S 1 7 7 0 -1 4194560 90 0 0 0 150 25 0 0 20 0 9 0 100";
         assert_eq!(parse_cpu(stat), Some(1_750_000_000));
+        assert_eq!(parse_start(stat), Some(SECOND));
+    }
+
+    #[test]
+    fn a_process_has_an_age() {
+        let server = Server {
+            pids: vec![std::process::id()],
+            endpoints: Vec::new(),
+        };
+        assert!(server.age().is_some_and(|age| age < 3_600 * SECOND));
     }
 
     #[test]

@@ -28,12 +28,13 @@ fn spent(phase: &Phase, get: fn(&Spent) -> f64) -> Option<f64> {
 }
 
 /// What is compared, in the order of the report.
-pub const FIGURES: [Figure; 8] = [
+pub const FIGURES: [Figure; 9] = [
     figure("ops/s", true, |phase| Some(phase.rate)),
     figure("p50 ms", false, |phase| Some(phase.latency.p50)),
     figure("p99 ms", false, |phase| Some(phase.latency.p99)),
     figure("p99.9 ms", false, |phase| Some(phase.latency.p999)),
     figure("CPU µs/op", false, |phase| spent(phase, |spent| spent.cpu_us)),
+    figure("RSS MB", false, |phase| spent(phase, |spent| spent.rss_mb)),
     figure("peak RSS MB", false, |phase| {
         spent(phase, |spent| spent.peak_rss_mb)
     }),
@@ -96,7 +97,7 @@ fn of(ours: Vec<f64>, theirs: Vec<f64>, more_is_better: bool) -> Option<Compared
 }
 
 /// The middle, or the mean of the two in the middle.
-fn median(values: &[f64]) -> Option<f64> {
+pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;

@@ -1,5 +1,6 @@
 //! Compares the results of two servers.
 
+mod chart;
 mod compare;
 mod markdown;
 
@@ -10,8 +11,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Reads a file of results, one to a line, labelled NAME.SERVER.ROUND, and writes what they say as Markdown. What was
-/// not run on both servers is left out and named.
-pub fn report(file: &Path, ours: &str, theirs: &str) -> Result<String> {
+/// not run on both servers is left out and named. Into `charts`, a directory, goes an SVG for each sweep of clients, which
+/// the Markdown shows by its name.
+pub fn report(file: &Path, ours: &str, theirs: &str, charts: Option<&Path>) -> Result<String> {
     let mut rows = Vec::new();
     let mut alone = Vec::new();
     for (name, mut servers) in read(file)? {
@@ -21,6 +23,18 @@ pub fn report(file: &Path, ours: &str, theirs: &str) -> Result<String> {
         }
     }
     let mut text = markdown::write(&rows, ours, theirs);
+    for sweep in charts.map(|_| chart::sweeps(&rows)).unwrap_or_default() {
+        let path = charts.unwrap_or(Path::new(".")).join(sweep.file());
+        std::fs::write(&path, sweep.svg(ours, theirs)).map_err(|source| Error::File {
+            path: path.display().to_string(),
+            source,
+        })?;
+        text += &format!(
+            "\n![{}: throughput against latency]({})\n",
+            sweep.name,
+            sweep.file()
+        );
+    }
     if !alone.is_empty() {
         text += &format!("\nOnly one server has results of: {}.\n", alone.join(", "));
     }

@@ -3,6 +3,7 @@
 mod background;
 mod expiry;
 mod fill;
+mod first_answer;
 mod keep_alive;
 mod kubernetes;
 mod lease;
@@ -144,6 +145,11 @@ pub const ALL: &[Workload] = &[
         "watch-catch-up",
         "--watchers watchers of --events past events",
         watch_catch_up::run,
+    ),
+    workload(
+        "first-answer",
+        "wait for a server that is starting: from its start (--server-pid) to its first linearizable answer",
+        first_answer::run,
     ),
     workload(
         "compaction",
