@@ -131,6 +131,13 @@ const OURS: &[(&str, &[&str])] = &[
             "planted",
         ],
     ),
+    // Does what a member does between the bytes of a request and those of its answer, to be counted.
+    (
+        "costs",
+        &[
+            "model", "storage", "wal", "mvcc", "lease", "auth", "apply", "watch",
+        ],
+    ),
     // A client of any server: it must not reach into ours.
     ("bench", &["model"]),
     ("tidy", &[]),
