@@ -80,16 +80,6 @@ pub(crate) struct Signals {
     pub removal: Notify,
 }
 
-impl Signals {
-    /// Has the loops end, also those that wait: a pause may be set to hours.
-    pub fn end_loops(&self) {
-        self.stopping.send_replace(true);
-        // Where a channel is full, its thread is about to wake up anyway.
-        let _ = self.compact.try_send(());
-        let _ = self.flush.try_send(());
-    }
-}
-
 impl Core {
     #[expect(clippy::too_many_arguments, reason = "called once, by the start")]
     pub fn new(
@@ -273,11 +263,21 @@ impl Core {
         Ok(())
     }
 
+    /// Has the loops and threads end, also those that wait: a pause may be set to hours.
+    pub fn end_loops(&self) {
+        self.signals.stopping.send_replace(true);
+        // Where a channel is full, its thread is about to wake up anyway.
+        let _ = self.signals.compact.try_send(());
+        let _ = self.signals.flush.try_send(());
+        self.roles.wake();
+        self.hub.wake_driver();
+    }
+
     /// Ends the node for a fault: nothing is acknowledged any more.
     pub fn fail(&self, fault: String) {
         tracing::error!(%fault, "the node stops");
         self.finish(Err(Error::Fault(fault)));
-        self.signals.end_loops();
+        self.end_loops();
         self.requests.fail_all();
         self.applied.fail_all();
     }

@@ -65,9 +65,14 @@ impl Roles {
         };
         self.leader
             .send_if_modified(|known| std::mem::replace(known, leader) != leader);
-        // Full means that the thread has yet to look: it will see this change as well.
-        let _ = self.changed.0.try_send(());
+        self.wake();
         new_leader
+    }
+
+    /// Has the thread look that waits for changes.
+    pub fn wake(&self) {
+        // Full means that it has yet to look, and will see everything.
+        let _ = self.changed.0.try_send(());
     }
 
     /// The term that this member leads in, if it does.

@@ -156,7 +156,7 @@ impl Core {
         if hand_over {
             self.hand_over().await;
         }
-        self.signals.end_loops();
+        self.end_loops();
         let core = self.clone();
         let ended = self.blocking(move || {
             if let Ok(engine) = core.engine() {

@@ -90,6 +90,11 @@ impl Hub {
         self.shared.wake_driver();
     }
 
+    /// Has the driver look, for a reason of its owner's.
+    pub fn wake_driver(&self) {
+        self.shared.wake_driver();
+    }
+
     /// Opens a stream.
     pub fn open(&self, options: StreamOptions) -> (Control, Responses) {
         let queue = Arc::new(Queue::new(
