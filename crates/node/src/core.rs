@@ -256,8 +256,8 @@ impl Core {
 
     /// Refuses new work while applying lags behind.
     pub fn check_backlog(&self) -> Result<(), Rejection> {
-        let engine = self.engine()?;
-        if engine.committed().saturating_sub(engine.applied()) > APPLY_LAG_MAX {
+        self.engine()?;
+        if self.backlog() > APPLY_LAG_MAX {
             return Err(Rejection::TooManyRequests);
         }
         Ok(())
@@ -271,6 +271,12 @@ impl Core {
         let _ = self.signals.flush.try_send(());
         self.roles.wake();
         self.hub.wake_driver();
+    }
+
+    /// Entries that are committed and not applied yet.
+    pub fn backlog(&self) -> u64 {
+        self.engine()
+            .map_or(0, |engine| engine.committed().saturating_sub(engine.applied()))
     }
 
     /// Ends the node for a fault: nothing is acknowledged any more.

@@ -12,9 +12,10 @@ use std::time::Duration;
 /// Expired leases are looked for at least this often.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Leases revoked at once: etcd's 500 per interval would take minutes for a storm of expiries. The next ones come when
-/// these are applied, or nearly; far below what may wait before clients' requests are refused
-/// ([`Core::check_backlog`]).
+/// most of these are applied; far below what may wait before clients' requests are refused ([`Core::check_backlog`]).
 const REVOKES_MAX: usize = 1000;
+/// Between one lot of them and the next, at least.
+const PAUSE: Duration = Duration::from_millis(10);
 /// Remaining times replicated with one command.
 const CHECKPOINTS_MAX: usize = 1000;
 
@@ -39,6 +40,8 @@ pub(crate) struct Deadlines {
     core: Arc<Core>,
     /// The term in which this member was made primary.
     primary_in: Option<u64>,
+    /// When the next lot may follow.
+    next_lot: Duration,
 }
 
 /// What is to be done after a turn.
@@ -64,6 +67,7 @@ impl Deadlines {
         Deadlines {
             core,
             primary_in: None,
+            next_lot: Duration::ZERO,
         }
     }
 
@@ -93,6 +97,10 @@ impl Deadlines {
 
     fn look(&self, term: u64) -> Next {
         let core = &self.core;
+        let early = self.next_lot.saturating_sub(core.clock.now());
+        if !early.is_zero() || core.backlog() > REVOKES_MAX as u64 {
+            return Next::Look(early.max(Duration::from_millis(1)));
+        }
         let (expired, checkpoints, next) = {
             let mut lessor = core.shared.lessor.lock();
             let now = core.clock.now();
@@ -125,8 +133,9 @@ impl Deadlines {
     }
 
     /// Proposes what was due, if a quorum has confirmed that this member still leads.
-    pub fn propose(&self, due: Due, confirmed: bool) {
+    pub fn propose(&mut self, due: Due, confirmed: bool) {
         let core = &self.core;
+        self.next_lot = core.clock.now() + PAUSE;
         let leads = confirmed && core.leads();
         if leads {
             core.note_confirmed(due.asked_at);
