@@ -30,7 +30,10 @@ impl Store {
     /// Rejects a revision that is compacted or in the future.
     pub fn hash_kv(&self, revision: Revision) -> Result<HashKv> {
         let view = self.view();
-        if let Some(stored) = self.shared.hashes.get(revision) {
+        // 0 asks for the newest revision, and not for what a compaction to revision 0 has found.
+        if revision.0 != 0
+            && let Some(stored) = self.shared.hashes.get(revision)
+        {
             return Ok(stored);
         }
         // etcd checks positive revisions only, and finds nothing at negative ones.

@@ -129,6 +129,17 @@ fn hash_does_not_depend_on_how_far_the_removal_is() {
     }
 }
 
+/// The newest hash would be that of the empty store for ever, and a comparison of members would find them corrupt.
+#[test]
+fn a_compaction_to_nothing_is_not_taken_for_the_newest_revision() {
+    let mut fixture = Fixture::new();
+    fixture.compact(Revision(0));
+    put_numbers(&mut fixture, 0, 3);
+    let newest = fixture.store.hash_kv(Revision(0)).unwrap();
+    assert_eq!(newest.hash_revision, fixture.view().revision());
+    assert_eq!(newest.compact_revision, Revision(0));
+}
+
 #[test]
 fn an_interrupted_compaction_stores_no_hash() {
     let mut fixture = Fixture::new();
