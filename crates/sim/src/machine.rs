@@ -9,7 +9,7 @@ use crate::time::{MILLI, MemberClock, Nanos, SECOND};
 use bytes::Bytes;
 use model::pb::etcdserverpb as pb;
 use model::{LogIndex, MemberId};
-use node::{Bootstrap, Handle, Options, Threadless};
+use node::{Bootstrap, CorruptionChecks, Handle, Options, Threadless};
 use raft_engine::Checkpoint;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -176,6 +176,13 @@ impl Machine {
             Handle::start_threadless(options)
         };
         let (node, parts) = started?;
+        if swarm.audits {
+            let _guard = runtime.enter();
+            node.start_corruption_checks(CorruptionChecks {
+                periodic: Some(Duration::from_secs(1)),
+                compactions: Some(Duration::from_millis(700)),
+            });
+        }
         self.process = Some(Process {
             runtime,
             runtime_at: local,

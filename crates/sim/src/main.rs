@@ -4,10 +4,10 @@ use clap::Parser;
 use sim::{SECOND, Totals, run_seed, run_seeds, threads};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Seeds between two lines that tell how far a long run is.
-const PROGRESS_EVERY: u64 = 1000;
+/// Between two lines that tell how far a long run is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(60);
 
 /// Simulates clusters under faults. Without arguments: seeds 0 to 99.
 #[derive(Parser)]
@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         false => arguments.threads.unwrap_or_else(threads).max(1),
     };
     let run = |seed| run_seed(seed, None, arguments.trace);
+    let mut told = started;
     run_seeds(first..last, threads, run, |seed, outcome| {
         match outcome {
             Ok(report) => totals.add(&report.totals),
@@ -74,7 +75,8 @@ fn main() -> ExitCode {
                 }
             }
         }
-        if seed % PROGRESS_EVERY == PROGRESS_EVERY - 1 && arguments.hours.is_some() {
+        if told.elapsed() >= PROGRESS_EVERY {
+            told = now();
             println!(
                 "up to seed {seed}: {failures} violations, {}",
                 speed(&totals, started)

@@ -65,6 +65,8 @@ pub struct Swarm {
     pub users: bool,
     /// A client that raises the alarm that space is short, and clears it.
     pub alarms: bool,
+    /// Leaders compare everybody's keys, all the time and after compactions.
+    pub audits: bool,
 }
 
 /// Kinds of faults that a run may see.
@@ -164,6 +166,7 @@ impl Swarm {
             compactor: rng.percent(60),
             users: rng.percent(30),
             alarms: rng.percent(15),
+            audits: rng.percent(30),
         }
     }
 }

@@ -383,12 +383,15 @@ impl Clients {
                 identity,
             }
         };
+        let many = |client: Client| match swarm.users {
+            true => Client {
+                identity: Identity::Many,
+                ..client
+            },
+            false => client,
+        };
         for _ in 0..swarm.clients {
-            let mut client = client("c");
-            if swarm.users {
-                client.identity = Identity::Many;
-            }
-            runtime.spawn(traffic::run(client, swarm.clone()));
+            runtime.spawn(traffic::run(many(client("c")), swarm.clone()));
         }
         if swarm.users {
             runtime.spawn(rights::run(client("r"), swarm.clone()));
@@ -400,7 +403,7 @@ impl Clients {
             runtime.spawn(watchers::run(client("w"), swarm.clone()));
         }
         for _ in 0..swarm.leasers {
-            runtime.spawn(leases::run(client("l")));
+            runtime.spawn(leases::run(many(client("l"))));
         }
         for _ in 0..swarm.lockers {
             runtime.spawn(locks::run(client("k")));

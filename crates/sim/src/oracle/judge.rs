@@ -108,6 +108,14 @@ impl Judge {
     }
 
     fn command(&mut self, command: &Command, now: Nanos) -> Check {
+        if let Request::Alarm(alarm) = &command.request
+            && alarm.alarm == pb::AlarmType::Corrupt as i32
+        {
+            return Err(format!(
+                "the keys of m{:x} are said to be corrupt",
+                alarm.member_id
+            ));
+        }
         let before = self.space.revision;
         let values = values(&command.request);
         if !self.permits.enter(command, &values, &self.space, now) {
