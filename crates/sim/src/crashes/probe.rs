@@ -224,10 +224,6 @@ impl Image {
                 self.promised.index
             ));
         }
-        let mut voters = status.peers.iter().filter(|peer| !peer.learner);
-        let alone = voters.next().is_some_and(|peer| peer.id == self.member) && voters.next().is_none();
-        // What is committed is known only when a quorum says so, which a member alone is.
-        let goal = if alone { last + 1 } else { status.committed };
         let mut now = self.now;
         for turn in 0.. {
             let wants = process.pump(now, &clock, false);
@@ -244,6 +240,12 @@ impl Image {
                 let reason = outcome.err().map_or_else(String::new, |error| error.to_string());
                 return Err(format!("it stops again: {reason}"));
             }
+            let status = process.node.raft().map_err(|error| error.to_string())?.status();
+            let mut voters = status.peers.iter().filter(|peer| !peer.learner);
+            let alone = voters.next().is_some_and(|peer| peer.id == self.member) && voters.next().is_none();
+            // What is committed is known only when a quorum says so, which a member alone is, until it comes to the
+            // entry that promotes another.
+            let goal = if alone { last + 1 } else { status.committed };
             if process.applied().0 >= goal && !wants.write && !wants.apply {
                 break;
             }

@@ -30,6 +30,9 @@ fn busy(seed: u64, members: u64) -> Swarm {
         leasers: 2,
         lockers: 2,
         compactor: true,
+        users: members == 1,
+        alarms: false,
+        audits: false,
         ..Swarm::of(seed)
     }
 }
@@ -72,7 +75,7 @@ fn a_member_alone_comes_back_with_all_it_has_answered() {
 /// A vote or an answer to the leader that is not durable, a snapshot half installed.
 #[test]
 fn members_come_back_with_all_they_have_promised_each_other() {
-    let report = check(seeds(1..2), 3, 3);
+    let report = check(seeds(5..6), 3, 3);
     assert!(report.totals.answered >= 500, "{report:?}");
     assert!(report.totals.snapshots > 0, "{report:?}");
 }
