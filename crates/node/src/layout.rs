@@ -29,6 +29,17 @@ impl Layout {
         }
         layout.adopt_plain_store()?;
         let current = layout.current()?;
+        // Before anything is removed: a link that leads nowhere is no reason to throw away where it should lead.
+        if let Some(number) = current
+            && !layout.numbered(number).is_dir()
+        {
+            let text = format!(
+                "{} leads to store.{number}, which is not there; make it a symbolic link to the store.N that holds the \
+                 data, or empty the data directory and have this member rebuilt from the others",
+                layout.member.join("store").display()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
         for (number, path) in layout.stores()? {
             if Some(number) != current {
                 fs::remove_dir_all(path)?;
@@ -104,7 +115,18 @@ impl Layout {
 
     fn current(&self) -> io::Result<Option<u64>> {
         match fs::read_link(self.member.join("store")) {
-            Ok(target) => Ok(target.file_name().and_then(number_of)),
+            Ok(target) => match number_of(target.as_os_str()) {
+                Some(number) => Ok(Some(number)),
+                None => {
+                    let text = format!(
+                        "{} leads to {}, and no store is called so; make it a symbolic link to the store.N that holds \
+                         the data",
+                        self.member.join("store").display(),
+                        target.display()
+                    );
+                    Err(io::Error::new(io::ErrorKind::InvalidData, text))
+                }
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let Some(number) = self.stores()?.into_iter().map(|(number, _)| number).max() else {
                     return Ok(None);
@@ -209,6 +231,33 @@ mod tests {
         let layout = Layout::prepare(dir.path()).unwrap();
         assert_eq!(content(&layout), "new");
         assert!(!old.exists());
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_refused_and_nothing_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::prepare(dir.path()).unwrap();
+        fs::write(layout.store().unwrap().join("file"), "kept").unwrap();
+        let link = dir.path().join("member/store");
+        for target in [
+            "store.2",
+            "stose.1",
+            "store.x",
+            "../store.1",
+            "/store.1",
+            "store.1/file",
+            "sub/store.1",
+        ] {
+            fs::remove_file(&link).unwrap();
+            std::os::unix::fs::symlink(target, &link).unwrap();
+            let error = Layout::prepare(dir.path()).expect_err(target);
+            assert!(
+                error.to_string().contains(target.rsplit('/').next().unwrap()),
+                "{error}"
+            );
+        }
+        fs::remove_file(&link).unwrap();
+        assert_eq!(content(&Layout::prepare(dir.path()).unwrap()), "kept");
     }
 
     #[test]

@@ -246,8 +246,7 @@ fn recall(
     // A torn end was never promised to anybody. What was synced before a commit index was is another matter.
     if hard_state.commit > last.0 {
         return contradiction(format!(
-            "the log ends at {}, but it says itself that {} was committed: its end is lost. Remove this member from the \
-             cluster and add it again with an empty data directory",
+            "the log ends at {}, but it says itself that {} was committed: its end is lost",
             last.0, hard_state.commit
         ));
     }

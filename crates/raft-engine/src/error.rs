@@ -13,7 +13,10 @@ pub enum Error {
     #[error("invalid option: {0}")]
     Options(String),
     /// Log and store do not belong together, or one of them is older than the other allows.
-    #[error("log and store contradict each other: {0}")]
+    #[error(
+        "log and store contradict each other: {0}. Remove this member from the cluster and add it again with an empty data \
+         directory; a member without others is restored from a backup"
+    )]
     Contradiction(String),
     /// `Bootstrap::New` or `Join` on a log that has entries, or `Restart` on one that has none.
     #[error("bootstrap does not fit the log: {0}")]

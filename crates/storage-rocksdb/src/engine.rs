@@ -64,13 +64,16 @@ fn check_directory(path: &Path) -> Result<u64> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(e) => return Err(open_error(path, e)),
     };
-    let mut bytes = 0;
+    let (mut bytes, mut table) = (0, None);
     for entry in entries {
         let entry = entry.map_err(|e| open_error(path, e))?;
         let name = entry.file_name();
         if !is_file_of_rocksdb(&name.to_string_lossy()) {
             let reason = format!("it holds {}, which is not of this store", name.display());
             return Err(open_error(path, reason));
+        }
+        if name.to_string_lossy().ends_with(".sst") {
+            table = Some(entry.path());
         }
         bytes += entry.metadata().map_err(|e| open_error(path, e))?.len();
     }
@@ -86,6 +89,10 @@ fn check_directory(path: &Path) -> Result<u64> {
             );
             return Err(open_error(path, reason));
         }
+    } else if let Some(table) = table {
+        // RocksDB would begin anew and remove the tables as left over.
+        let lost = format!("the file CURRENT is missing beside {}", table.display());
+        return Err(Error::Corrupt(lost));
     }
     Ok(bytes)
 }

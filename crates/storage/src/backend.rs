@@ -94,8 +94,11 @@ pub enum Error {
         /// Directory of the store.
         path: String,
     },
-    /// Files contradict their checksums or each other: rebuild this member from its peers or a backup.
-    #[error("the store is damaged: {0}")]
+    /// Files contradict their checksums or each other: what they held cannot be told any more.
+    #[error(
+        "the store is damaged: {0}. Remove this member from the cluster, rebuild it as a new one with an empty data \
+         directory, and check the disk; a member without others is restored from a backup"
+    )]
     Corrupt(String),
     /// Reading or writing failed, the disk may be full.
     #[error("storage engine: {0}")]

@@ -1,9 +1,11 @@
 //! What every engine must do, as one suite that each of them runs.
 
+mod damaged;
 mod killed;
 mod model;
 mod stories;
 
+pub use damaged::damaged;
 pub use killed::killed_while_writing;
 
 use crate::backend::{Backend, Result};

@@ -11,6 +11,9 @@ use super::{Core, UNAPPLIED_BYTES_MAX, reads};
 /// Read rounds of other members waiting for a quorum here at most.
 const FOREIGN_READS_MAX: usize = 4096;
 
+/// Elections that a member can have missed: a thousand in a second would take seven weeks.
+const TERM_JUMP_MAX: u64 = 1 << 32;
+
 /// Ticks between two complaints about the same thing.
 const COMPLAIN_TICKS: u64 = 100;
 
@@ -22,6 +25,10 @@ impl Core {
             return Err("for another member");
         }
         let raft = &self.raw.raft;
+        // Terms never go back: one near the end of the numbers would be the last that there is, for the whole cluster.
+        if raft.term > 0 && m.term > raft.term.saturating_add(TERM_JUMP_MAX) {
+            return Err("term far beyond this member's");
+        }
         let last = raft.raft_log.last_index();
         match m.get_msg_type() {
             MsgAppend => {

@@ -4,7 +4,7 @@ mod directory;
 
 use std::path::Path;
 use std::sync::Arc;
-use storage::contract::{Engine, killed_while_writing, suite};
+use storage::contract::{Engine, damaged, killed_while_writing, suite};
 use storage::{Backend, Batch, Family, Result};
 use storage_rocksdb::{Options, open};
 
@@ -55,6 +55,12 @@ impl Engine for SmallRocksDb {
 fn rocksdb_survives_being_killed() {
     let scratch = tempfile::tempdir().unwrap();
     killed_while_writing(&SmallRocksDb, scratch.path(), "rocksdb_survives_being_killed");
+}
+
+#[test]
+fn damage_of_any_file_is_detected_or_harmless() {
+    let scratch = tempfile::tempdir().unwrap();
+    damaged(&SmallRocksDb, scratch.path(), 200);
 }
 
 #[test]
