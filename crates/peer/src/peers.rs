@@ -43,6 +43,9 @@ pub struct Options {
     pub request_timeout: Duration,
     /// Largest batch of raft messages taken from another member, in bytes: above the largest request.
     pub message_bytes_max: usize,
+    /// Connections that others make to this member, at a time. A cluster needs a handful; this bounds what a stranger
+    /// can hold.
+    pub connections_max: usize,
     /// Snapshots are sent no faster than this, in bytes per second; 0 is unlimited.
     pub snapshot_rate: u64,
     /// Where the metrics are registered; nothing else may have registered them there.
@@ -68,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     request_timeout: Duration,
     message_bytes_max: usize,
+    connections_max: usize,
     links: RwLock<HashMap<u64, Arc<Link>>>,
     inbox: OnceLock<Arc<dyn Inbox>>,
     requests: OnceLock<Arc<dyn Requests>>,
@@ -91,6 +95,7 @@ impl Peers {
             sending: Semaphore::new(SENDING_MAX),
             request_timeout: options.request_timeout,
             message_bytes_max: options.message_bytes_max,
+            connections_max: options.connections_max.max(1),
             links: RwLock::default(),
             inbox: OnceLock::new(),
             requests: OnceLock::new(),
@@ -149,7 +154,13 @@ impl Peers {
         let _ = self.shared.requests.set(requests.clone());
         let mut stopped = self.shared.stopped.subscribe();
         let service = Service::new(self.shared.clone(), requests.clone());
-        let serving = serve::run(incoming, service, requests, self.shared.message_bytes_max);
+        let serving = {
+            let limits = serve::Limits {
+                connections: self.shared.connections_max,
+                message_bytes: self.shared.message_bytes_max,
+            };
+            serve::run(incoming, service, requests, limits)
+        };
         tokio::select! {
             () = serving => {}
             () = stop => {}

@@ -25,25 +25,48 @@ use tower::Service as _;
 /// etcd's limit for a TLS handshake; for the head of a request as well.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connections at a time. A cluster needs a handful; this bounds what a stranger can hold.
-const CONNECTIONS_MAX: usize = 256;
-
 /// Requests at a time on one connection.
 const STREAMS_MAX: u32 = 256;
 
+/// Strangers among whom those are sought who are none any more.
+const SWEPT_AT: usize = 512;
+
 /// Pause after a failure to accept, which is mostly a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What others may take.
+pub(crate) struct Limits {
+    /// Connections at a time.
+    pub connections: usize,
+    /// Bytes of a message.
+    pub message_bytes: usize,
+}
+
+/// Whether somebody on this connection has said who he is, and was let in.
+#[derive(Clone, Default)]
+pub(crate) struct Known(Arc<AtomicBool>);
+
+impl Known {
+    /// From now on.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// Serves until `incoming` ends or the future is dropped; connections end with it.
 pub(crate) async fn run(
     mut incoming: BoxStream<'static, io::Result<Accepting>>,
     service: Service,
     requests: Arc<dyn Requests>,
-    message_bytes_max: usize,
+    limits: Limits,
 ) {
     let router = Router {
         cluster: service.cluster(),
-        grpc: PeerServer::new(service).max_decoding_message_size(message_bytes_max),
+        grpc: PeerServer::new(service).max_decoding_message_size(limits.message_bytes),
         requests,
     };
     let mut connections = JoinSet::new();
@@ -52,11 +75,14 @@ pub(crate) async fn run(
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok(accepting) => {
-                if connections.len() >= CONNECTIONS_MAX && !strangers.cut_oldest() {
-                    tracing::warn!(limit = CONNECTIONS_MAX, "too many connections on peer endpoint");
+                if connections.len() >= limits.connections && !strangers.cut_oldest() {
+                    tracing::warn!(
+                        limit = limits.connections,
+                        "too many connections on peer endpoint"
+                    );
                     continue;
                 }
-                let known = Arc::new(AtomicBool::new(false));
+                let known = Known::default();
                 let task = connections.spawn(serve(accepting, router.clone(), known.clone()));
                 strangers.add(task, known);
             }
@@ -68,19 +94,19 @@ pub(crate) async fn run(
     }
 }
 
-/// Connections whose handshake is not done yet, oldest first. When there are too many connections one of these gives
+/// Connections on which nobody was let in yet, oldest first. When there are too many connections one of these gives
 /// way: whoever only connects must not keep members out.
 #[derive(Default)]
-struct Strangers(VecDeque<(AbortHandle, Arc<AtomicBool>)>);
+struct Strangers(VecDeque<(AbortHandle, Known)>);
 
 impl Strangers {
-    fn add(&mut self, task: AbortHandle, known: Arc<AtomicBool>) {
+    fn add(&mut self, task: AbortHandle, known: Known) {
         while self.0.front().is_some_and(is_settled) {
             self.0.pop_front();
         }
         self.0.push_back((task, known));
-        // What stands behind a slow one is swept once there is more of it than there can be strangers.
-        if self.0.len() > 2 * CONNECTIONS_MAX {
+        // What stands behind a slow one is swept now and then.
+        if self.0.len() > SWEPT_AT {
             self.0.retain(|stranger| !is_settled(stranger));
         }
     }
@@ -97,8 +123,8 @@ impl Strangers {
     }
 }
 
-fn is_settled((task, known): &(AbortHandle, Arc<AtomicBool>)) -> bool {
-    task.is_finished() || known.load(Ordering::Relaxed)
+fn is_settled((task, known): &(AbortHandle, Known)) -> bool {
+    task.is_finished() || known.get()
 }
 
 #[derive(Clone)]
@@ -125,7 +151,7 @@ impl Router {
     }
 }
 
-async fn serve(accepting: Accepting, router: Router, known: Arc<AtomicBool>) {
+async fn serve(accepting: Accepting, router: Router, known: Known) {
     let Accepting { from, ready } = accepting;
     let ready = tokio::time::timeout(HANDSHAKE_TIMEOUT, ready).await;
     let io: BoxIo = match ready.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
@@ -142,8 +168,8 @@ async fn serve(accepting: Accepting, router: Router, known: Arc<AtomicBool>) {
             );
         }
     };
-    known.store(true, Ordering::Relaxed);
-    let service = hyper::service::service_fn(move |request| {
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(known.clone());
         let router = router.clone();
         async move { Ok::<_, Infallible>(router.route(request).await) }
     });

@@ -3,6 +3,7 @@
 use crate::Requests;
 use crate::identity::{REMOVED, Sender};
 use crate::peers::Shared;
+use crate::serve::Known;
 use crate::snapshot::receive;
 use api::quorate::peer::peer_server::Peer;
 use api::quorate::peer::{ProbeRequest, ProbeResponse, RaftBatch, RaftEnd, SnapshotChunk, SnapshotProgress};
@@ -13,7 +14,6 @@ use model::{ClusterId, Rejection};
 use raft_engine::StepError;
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 /// The service on the peer listener.
@@ -32,11 +32,14 @@ impl Service {
         self.shared.identity.cluster
     }
 
-    fn admit(&self, metadata: &MetadataMap) -> Result<Sender, Status> {
-        let sender = self.shared.identity.check(metadata)?;
+    fn admit<T>(&self, request: &Request<T>) -> Result<Sender, Status> {
+        let sender = self.shared.identity.check(request.metadata())?;
         if self.requests.is_removed(sender.member) {
             tracing::warn!(peer = %sender.member, "refused a member that was removed");
             return Err(Status::failed_precondition(REMOVED));
+        }
+        if let Some(known) = request.extensions().get::<Known>() {
+            known.set();
         }
         Ok(sender)
     }
@@ -75,7 +78,7 @@ impl Peer for Service {
         &self,
         request: Request<Streaming<RaftBatch>>,
     ) -> Result<Response<Self::RaftStream>, Status> {
-        let sender = self.admit(request.metadata())?;
+        let sender = self.admit(&request)?;
         tracing::debug!(peer = %sender.member, version = sender.version, "peer connected");
         self.shared.heard_of(sender.member, sender.peer_urls.clone());
         let (end, ended) = oneshot::channel();
@@ -110,7 +113,7 @@ impl Peer for Service {
         &self,
         request: Request<Streaming<SnapshotChunk>>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
-        let sender = self.admit(request.metadata())?;
+        let sender = self.admit(&request)?;
         Ok(Response::new(receive(
             self.shared.clone(),
             sender,
@@ -119,7 +122,7 @@ impl Peer for Service {
     }
 
     async fn probe(&self, request: Request<ProbeRequest>) -> Result<Response<ProbeResponse>, Status> {
-        self.admit(request.metadata())?;
+        self.admit(&request)?;
         Ok(Response::new(ProbeResponse {}))
     }
 
@@ -127,7 +130,7 @@ impl Peer for Service {
         &self,
         request: Request<pb::LeaseKeepAliveRequest>,
     ) -> Result<Response<pb::LeaseKeepAliveResponse>, Status> {
-        self.admit(request.metadata())?;
+        self.admit(&request)?;
         answer(self.requests.keep_alive(request.into_inner()).await)
     }
 
@@ -135,7 +138,7 @@ impl Peer for Service {
         &self,
         request: Request<pb::LeaseTimeToLiveRequest>,
     ) -> Result<Response<pb::LeaseTimeToLiveResponse>, Status> {
-        self.admit(request.metadata())?;
+        self.admit(&request)?;
         answer(self.requests.time_to_live(request.into_inner()).await)
     }
 
@@ -143,7 +146,7 @@ impl Peer for Service {
         &self,
         request: Request<pb::MemberPromoteRequest>,
     ) -> Result<Response<pb::MemberPromoteResponse>, Status> {
-        self.admit(request.metadata())?;
+        self.admit(&request)?;
         answer(self.requests.promote(request.into_inner()).await)
     }
 
@@ -151,7 +154,7 @@ impl Peer for Service {
         &self,
         request: Request<pb::HashKvRequest>,
     ) -> Result<Response<pb::HashKvResponse>, Status> {
-        self.admit(request.metadata())?;
+        self.admit(&request)?;
         answer(self.requests.hash_kv(request.into_inner()).await)
     }
 }

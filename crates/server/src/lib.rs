@@ -20,6 +20,7 @@ mod secure;
 pub mod security;
 
 mod bootstrap;
+mod descriptors;
 pub mod discover;
 mod identity;
 mod link;

@@ -4,6 +4,7 @@ use crate::address::texts;
 use crate::bootstrap;
 use crate::command_line::{ETCD_VERSION, VERSION};
 use crate::config::{AutoCompaction, Config};
+use crate::descriptors::Descriptors;
 use crate::link::{Inward, Outward};
 use crate::listeners::Listeners;
 use crate::metrics;
@@ -42,8 +43,9 @@ pub fn run(config: Config) -> anyhow::Result<Option<i32>> {
 async fn serve(config: Config) -> anyhow::Result<Option<i32>> {
     log_start(&config);
     create_data_dir(&config)?;
+    let descriptors = Descriptors::share()?;
     let listeners = Listeners::open(&config)?;
-    let open_store = store::opener(config.storage)?;
+    let open_store = store::opener(config.storage, descriptors.store)?;
     let connector = listeners.dialler;
     let mut incoming = futures::stream::select_all(listeners.peers).boxed();
     let start = tokio::select! {
@@ -64,6 +66,7 @@ async fn serve(config: Config) -> anyhow::Result<Option<i32>> {
         connect_timeout: Duration::from_secs(1) + config.election_timeout,
         request_timeout: Duration::from_secs(5) + 2 * config.election_timeout,
         message_bytes_max: (config.request_bytes_max * 4).max(16 << 20),
+        connections_max: descriptors.peers,
         snapshot_rate: 0,
         registry: registry.clone(),
     })
@@ -106,7 +109,10 @@ async fn serve(config: Config) -> anyhow::Result<Option<i32>> {
     let mut signals = Signals::catch().context("cannot catch signals")?;
     let (stop_clients, clients_stopped) = tokio::sync::oneshot::channel::<()>();
     let gateway = tokio::spawn(gateway::serve(
-        gateway_options(&config),
+        gateway::Options {
+            connections_max: descriptors.clients,
+            ..gateway_options(&config)
+        },
         listeners.clients,
         node.clone(),
         registry,

@@ -352,6 +352,7 @@ impl Node {
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_millis(500),
             message_bytes_max: 16 << 20,
+            connections_max: 256,
             snapshot_rate: 0,
             registry: prometheus::Registry::new(),
         })
