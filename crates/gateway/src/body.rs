@@ -16,7 +16,16 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Sleep;
 use tonic::{Code, Status};
+
+/// Time from the first byte of a message to its last. The largest needs 35 kB a second.
+pub(crate) const MESSAGE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Answers from this size on are counted while they are sent. Smaller ones are bounded by the number of calls, and what
+/// a connection holds back of them by [`crate::serve`].
+const LARGE_ANSWER: usize = 1 << 20;
 
 /// Where the bytes of a call's requests come from.
 pub(crate) enum Source {
@@ -31,6 +40,8 @@ pub(crate) struct RequestBody {
     source: Source,
     frames: Frames,
     reserved: Reservation,
+    /// Runs while a message has begun and not ended.
+    deadline: Option<Pin<Box<Sleep>>>,
     core: Arc<Core>,
     method: Method,
 }
@@ -41,9 +52,22 @@ impl RequestBody {
             source,
             frames: Frames::default(),
             reserved: Reservation::new(&core.shared.budget),
+            deadline: None,
             core,
             method,
         }
+    }
+
+    /// Whether a message takes too long from its first byte to its last: what is there of it is kept in memory.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.frames.begun() == 0 {
+            self.deadline = None;
+            return false;
+        }
+        let deadline = self
+            .deadline
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(MESSAGE_TIMEOUT)));
+        deadline.as_mut().poll(cx).is_ready()
     }
 }
 
@@ -56,11 +80,17 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
-        let frame = match &mut this.source {
-            Source::Wire(body) => ready!(Pin::new(body).poll_frame(cx))
-                .map(|frame| frame.map_err(|error| Status::from_error(Box::new(error)))),
-            Source::Json(body) => ready!(Pin::new(body).poll_frame(cx)),
+        let polled = match &mut this.source {
+            Source::Wire(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|error| Status::from_error(Box::new(error))),
+            Source::Json(body) => Pin::new(body).poll_frame(cx),
         };
+        if polled.is_pending() && this.is_late(cx) {
+            let text = format!("grpc: a message has not ended after {MESSAGE_TIMEOUT:?}");
+            return Poll::Ready(Some(Err(Status::deadline_exceeded(text))));
+        }
+        let frame = ready!(polled);
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
@@ -70,7 +100,7 @@ impl Body for RequestBody {
                     this.core
                         .counters
                         .received(this.method, seen.messages, seen.bytes);
-                    this.reserved.grow(seen.bytes as usize).err()
+                    this.reserved.hold(this.frames.begun()).err()
                 }
                 Err(error) => Some(Status::resource_exhausted(error.to_string())),
             };
@@ -197,6 +227,8 @@ pub(crate) struct RpcBody {
     call: Call,
     cut: Option<Cut>,
     ended: bool,
+    /// What the answer takes until it is sent, if that is much.
+    _held: Option<Reservation>,
 }
 
 impl RpcBody {
@@ -206,6 +238,7 @@ impl RpcBody {
         response: http::Response<Reply>,
         cut: Option<Cut>,
     ) -> http::Response<RpcBody> {
+        let (response, held) = hold(&call.core, response);
         if let Some(code) = code_in(response.headers()) {
             call.end(code);
         } else if call.method.kind() == Kind::Unary {
@@ -218,7 +251,27 @@ impl RpcBody {
             call,
             cut,
             ended: false,
+            _held: held,
         })
+    }
+}
+
+/// Counts a large answer, or refuses it where clients that do not read theirs hold too much already. One alone may be
+/// of any size.
+fn hold(core: &Core, response: http::Response<Reply>) -> (http::Response<Reply>, Option<Reservation>) {
+    let len = match response.body() {
+        Reply::Message(Some(message)) => message.len(),
+        Reply::Pieces(pieces) => pieces.iter().map(Bytes::len).sum(),
+        _ => 0,
+    };
+    if len < LARGE_ANSWER {
+        return (response, None);
+    }
+    let shared = &core.shared;
+    let mut held = Reservation::new(&shared.answers);
+    match held.hold(len.min(shared.options.send_bytes_max)) {
+        Ok(()) => (response, Some(held)),
+        Err(status) => (crate::unary::refuse(status), None),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Memory for requests that are on their way in: what all connections together may fill before it is known what the
-//! requests ask for.
+//! Memory that clients make this member hold: requests on their way in, before it is known what they ask for, and
+//! answers on their way out, for as long as they are not read.
 
 use crate::rejected;
 use model::Rejection;
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tonic::Status;
 
-/// Messages below this size are not counted: the number of calls bounds them, and their way stays free of memory that
-/// all threads write to.
-const SMALL: usize = 64 * 1024;
+/// What is held is counted in these steps, and less than a quarter of one not at all: the number of calls bounds that.
+const STEP: usize = 16 * 1024;
+const QUARTER: usize = STEP / 4;
 
 /// What is left.
 pub(crate) struct Budget {
@@ -40,16 +40,22 @@ impl Reservation {
         }
     }
 
-    /// Makes it at least this large, or refuses as overloaded.
-    pub fn grow(&mut self, bytes: usize) -> Result<(), Status> {
-        if bytes < SMALL || bytes <= self.held {
-            return Ok(());
+    /// Makes it as large as what is held now, or refuses as overloaded. A request that arrives in one piece never comes
+    /// here, so that its way stays free of memory that all threads write to.
+    pub fn hold(&mut self, bytes: usize) -> Result<(), Status> {
+        let bytes = match bytes {
+            ..QUARTER => 0,
+            bytes => bytes.div_ceil(STEP) * STEP,
+        };
+        if bytes > self.held {
+            let more = bytes - self.held;
+            self.budget
+                .left
+                .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(more))
+                .map_err(|_| rejected(Rejection::TooManyRequests))?;
+        } else if bytes < self.held {
+            self.budget.left.fetch_add(self.held - bytes, Relaxed);
         }
-        let more = bytes - self.held;
-        self.budget
-            .left
-            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(more))
-            .map_err(|_| rejected(Rejection::TooManyRequests))?;
         self.held = bytes;
         Ok(())
     }
@@ -68,21 +74,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_requests_share_what_there_is_and_give_it_back() {
-        let budget = Budget::new(3 * SMALL);
+    fn those_who_hold_much_share_what_there_is_and_give_it_back() {
+        let budget = Budget::new(3 * STEP);
         let mut first = Reservation::new(&budget);
-        first.grow(SMALL).unwrap();
-        first.grow(2 * SMALL).unwrap();
+        first.hold(STEP).unwrap();
+        first.hold(STEP + 1).unwrap();
         let mut second = Reservation::new(&budget);
         assert_eq!(
-            second.grow(2 * SMALL).unwrap_err().message(),
+            second.hold(2 * STEP).unwrap_err().message(),
             "etcdserver: too many requests"
         );
-        second.grow(SMALL - 1).unwrap();
-        second.grow(SMALL).unwrap();
-        drop(first);
-        second.grow(3 * SMALL).unwrap();
+        second.hold(STEP).unwrap();
+        let mut small = Reservation::new(&budget);
+        small.hold(QUARTER - 1).unwrap();
+        assert!(small.hold(QUARTER).is_err());
+        first.hold(0).unwrap();
+        second.hold(3 * STEP).unwrap();
         drop(second);
-        assert_eq!(budget.left.load(Relaxed), 3 * SMALL);
+        assert_eq!(budget.left.load(Relaxed), 3 * STEP);
     }
 }

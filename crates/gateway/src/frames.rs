@@ -11,6 +11,7 @@ const HEADER: usize = 5;
 pub(crate) struct Frames {
     header: [u8; HEADER],
     header_len: usize,
+    message_len: usize,
     message_left: usize,
 }
 
@@ -41,6 +42,14 @@ impl fmt::Display for TooLarge {
 }
 
 impl Frames {
+    /// Bytes that are there of a message whose end is not; zero between messages.
+    pub fn begun(&self) -> usize {
+        match self.message_left {
+            0 => self.header_len,
+            left => HEADER + self.message_len - left,
+        }
+    }
+
     /// Takes the next bytes of the body.
     pub fn feed(&mut self, mut chunk: &[u8], bytes_max: usize) -> Result<Seen, TooLarge> {
         let mut seen = Seen::default();
@@ -62,6 +71,7 @@ impl Frames {
                     return Err(TooLarge { len, max: bytes_max });
                 }
                 self.header_len = 0;
+                self.message_len = len;
                 self.message_left = len;
                 seen.messages += 1;
                 seen.bytes += len as u64;
@@ -104,6 +114,21 @@ mod tests {
                 "chunks of {size}"
             );
         }
+    }
+
+    #[test]
+    fn what_has_begun_and_not_ended_is_known() {
+        let body = body(&[3, 0, 300]);
+        let mut frames = Frames::default();
+        let begun: Vec<usize> = body
+            .chunks(1)
+            .map(|byte| {
+                frames.feed(byte, 300).unwrap();
+                frames.begun()
+            })
+            .collect();
+        let expected = (1..8).chain([0]).chain(1..5).chain([0]).chain(1..305).chain([0]);
+        assert_eq!(begun, expected.collect::<Vec<_>>());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Writes a backup of everything in the snapshot to a file, in the format that clients are to receive, and returns the
 /// file, already without a name. Runs on a thread where it may block. The length must be a multiple of 512, or etcdctl
@@ -17,12 +18,18 @@ pub struct Options {
     pub rpc_threads: usize,
     /// `--max-request-bytes`: bytes of the largest request. Messages may be 512 KiB larger.
     pub request_bytes_max: usize,
-    /// Bytes of large requests that may be on their way in at once, over all connections; more are refused as too
-    /// many requests.
+    /// Bytes of requests that may be on their way in at once, over all connections, not counting those that arrive in
+    /// one piece; more are refused as too many requests.
     pub receive_bytes_max: usize,
+    /// Bytes of large answers that may be on their way out at once; more are refused as too many requests, unless there
+    /// is but one. At least 64 KiB.
+    pub send_bytes_max: usize,
+    /// Connections of clients at once; further ones wait until another ends.
+    pub connections_max: usize,
     /// `--max-txn-ops`: operations that a transaction may have.
     pub txn_ops_max: usize,
-    /// `--max-concurrent-streams`: open calls per HTTP/2 connection, and calls through the JSON gateway at once.
+    /// `--max-concurrent-streams`: open calls per HTTP/2 connection, and calls through the JSON gateway at once. The
+    /// largest number stands for no limit, of which connections get 10,000.
     pub concurrent_streams_max: u32,
     /// `--grpc-keepalive-interval`: silence after which a connection is pinged; `None` never.
     pub keepalive_interval: Option<Duration>,
@@ -56,6 +63,8 @@ impl Default for Options {
             rpc_threads: default_rpc_threads(),
             request_bytes_max: 1536 * 1024,
             receive_bytes_max: 256 << 20,
+            send_bytes_max: 1 << 30,
+            connections_max: Semaphore::MAX_PERMITS,
             txn_ops_max: apply::validate::TXN_OPS_MAX,
             concurrent_streams_max: u32::MAX,
             keepalive_interval: Some(Duration::from_secs(2 * 3600)),

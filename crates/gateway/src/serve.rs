@@ -24,7 +24,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 /// Sockets that may wait for their thread.
@@ -43,6 +43,9 @@ const CONNECTION_WINDOW: u32 = 8 << 20;
 const SEND_BUFFER: usize = 1 << 20;
 /// Most bytes of a request's headers; tokens can be long.
 const HEADERS_BYTES_MAX: u32 = 256 * 1024;
+/// Calls at a time on one connection, where `--max-concurrent-streams` is not set: etcd's default is no limit, but each
+/// costs some 5 KiB, and tens of thousands that end at once with their connection hold up their thread for seconds.
+const STREAMS_UNLESS_SET: u32 = 10_000;
 /// Pause after a failed accept: out of file descriptors, for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -76,6 +79,7 @@ pub async fn serve(
     let shared = Arc::new(Shared {
         metrics: Metrics::register(&registry, counters.clone(), options.call_histograms)?,
         budget: Budget::new(options.receive_bytes_max),
+        answers: Budget::new(options.send_bytes_max),
         json_calls: Arc::new(Semaphore::new(
             (options.concurrent_streams_max as usize).min(Semaphore::MAX_PERMITS),
         )),
@@ -86,13 +90,16 @@ pub async fn serve(
         defragmenting: watch::Sender::new(0),
         node,
     });
+    let room = Arc::new(Semaphore::new(
+        shared.options.connections_max.clamp(1, Semaphore::MAX_PERMITS),
+    ));
     let threads = Threads::start(&shared, counters)?;
 
     let mut tasks = JoinSet::new();
     tasks.spawn(follow_leader(Arc::clone(&shared), leaderless_sender));
     let places = Arc::new(threads.places);
     for listener in listeners {
-        tasks.spawn(accept(listener, Arc::clone(&places)));
+        tasks.spawn(accept(listener, Arc::clone(&places), Arc::clone(&room)));
     }
     shutdown.await;
     // Ends the accepting tasks and with them the listeners.
@@ -153,6 +160,7 @@ struct Arrival {
     traffic: Traffic,
     handshake: Handshake,
     open: Open,
+    room: OwnedSemaphorePermit,
 }
 
 impl Threads {
@@ -196,8 +204,19 @@ async fn drained(open: &[Arc<watch::Sender<usize>>]) {
 }
 
 /// Hands connections of one listener to the thread that has the fewest.
-async fn accept(listener: Listener, places: Arc<Vec<Place>>) {
+async fn accept(listener: Listener, places: Arc<Vec<Place>>, room: Arc<Semaphore>) {
     loop {
+        // Whoever is not accepted waits in the kernel, and costs no file descriptor.
+        let permit = match Arc::clone(&room).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                tracing::warn!("no room for more connections of clients; new ones wait until others end");
+                match Arc::clone(&room).acquire_owned().await {
+                    Ok(permit) => permit,
+                    Err(_) => return,
+                }
+            }
+        };
         let socket = match listener.socket.accept().await {
             Ok(socket) => socket,
             Err(error) => {
@@ -214,6 +233,7 @@ async fn accept(listener: Listener, places: Arc<Vec<Place>>) {
             traffic: listener.traffic,
             handshake: listener.handshake.clone(),
             open: Open::count(&place.open),
+            room: permit,
         };
         if place.sender.send(arrival).await.is_err() {
             return;
@@ -262,7 +282,7 @@ impl Thread {
 
 /// Serves one connection to its end.
 async fn connection(core: Arc<Core>, arrival: Arrival) {
-    let _open = arrival.open;
+    let _open = (arrival.open, arrival.room);
     let from = arrival.socket.from();
     let (socket, certificate) = match begin(arrival.socket, arrival.handshake).await {
         Ok(begun) => begun,
@@ -325,7 +345,10 @@ fn builder(options: &Options) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .auto_date_header(false)
-        .max_concurrent_streams(options.concurrent_streams_max)
+        .max_concurrent_streams(match options.concurrent_streams_max {
+            u32::MAX => STREAMS_UNLESS_SET,
+            set => set,
+        })
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)

@@ -14,6 +14,8 @@ use tonic::{Code, Status};
 
 /// Bytes before each message: compression flag and length.
 const HEADER: usize = 5;
+/// Memory that is taken for a message on its word, before it is there.
+const RESERVED_MAX: usize = 256 << 10;
 
 /// Reads the request of a call to its end.
 pub(crate) async fn read<M: Message + Default>(
@@ -26,14 +28,21 @@ pub(crate) async fn read<M: Message + Default>(
         let Ok(data) = frame?.into_data() else {
             continue;
         };
-        // Messages of up to 16 KiB come in one frame and stay where they are.
-        if bytes.is_empty() && joined.is_empty() {
-            bytes = data;
+        if data.is_empty() {
             continue;
         }
-        if joined.is_empty() {
-            joined.reserve(announced(&bytes).max(bytes.len()) + data.len());
-            joined.put(std::mem::take(&mut bytes));
+        // Messages of up to 16 KiB come in one frame and stay where they are.
+        if bytes.is_empty() && joined.is_empty() {
+            if is_whole(&data) {
+                bytes = data;
+                continue;
+            }
+            // What is announced may never come.
+            joined.reserve(announced(&data).min(RESERVED_MAX).max(data.len()));
+        } else if !bytes.is_empty() || is_whole(&joined) {
+            return Err(Status::internal(
+                "grpc: a second message in a call that takes one request",
+            ));
         }
         joined.put(data);
     }
@@ -46,6 +55,11 @@ pub(crate) async fn read<M: Message + Default>(
         parts.extensions,
         message,
     ))
+}
+
+/// Whether the message that begins here also ends here.
+fn is_whole(bytes: &[u8]) -> bool {
+    bytes.len() >= HEADER && bytes.len() >= announced(bytes)
 }
 
 /// Bytes that the message which begins here takes with its header. The body has refused what is too large.

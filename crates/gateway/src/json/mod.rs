@@ -13,7 +13,7 @@ pub(crate) mod socket;
 mod split;
 mod stream;
 
-use crate::body::{ResponseBody, Source};
+use crate::body::{MESSAGE_TIMEOUT, ResponseBody, Source};
 use crate::budget::Reservation;
 use crate::core::Core;
 use crate::methods::{Kind, Method};
@@ -117,7 +117,8 @@ async fn whole_request(
     request: Request<Incoming>,
 ) -> Result<Request<Source>, Status> {
     let (parts, body) = request.into_parts();
-    let body = collect(core, body).await?;
+    let body = tokio::time::timeout(MESSAGE_TIMEOUT, collect(core, body)).await;
+    let body = body.map_err(|_| Status::deadline_exceeded("the body takes too long"))??;
     let framed = messages::frame(&schema.request_of(&body)?)?;
     let body = Full::new(framed).map_err(|never| match never {});
     Ok(metadata::request(
@@ -138,7 +139,7 @@ async fn collect(core: &Core, mut body: Incoming) -> Result<BytesMut, Status> {
             if collected.len() > json_bytes_max(core) {
                 return Err(Status::resource_exhausted("the body is too large"));
             }
-            reserved.grow(collected.len())?;
+            reserved.hold(collected.len())?;
         }
     }
     Ok(collected)
