@@ -9,6 +9,8 @@ mod network;
 mod pki;
 mod registers;
 mod shim;
+pub mod wire;
+mod witness;
 mod writer;
 
 pub use cluster::{Cluster, Setup, connect};
@@ -19,6 +21,7 @@ pub use network::{Network, inside};
 pub use pki::{Authority, Identity};
 pub use registers::Registers;
 pub use shim::{Fault, Shim};
+pub use witness::{Report, Witness};
 pub use writer::{Acknowledged, Writer};
 
 use std::future::Future;

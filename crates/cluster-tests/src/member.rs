@@ -234,6 +234,30 @@ impl Member {
         self.dir.join(format!("log.{start}"))
     }
 
+    /// Memory of the process, in MiB: what it holds now, and the most it ever held.
+    pub fn memory(&self) -> [u64; 2] {
+        let status = self.proc("status");
+        ["VmRSS:", "VmHWM:"].map(|name| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+            kilobytes.unwrap_or(0u64) / 1024
+        })
+    }
+
+    /// How many files and sockets the process has open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(self.proc_path("fd")).map_or(0, Iterator::count)
+    }
+
+    fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(self.proc_path(file)).unwrap_or_default()
+    }
+
+    fn proc_path(&self, file: &str) -> PathBuf {
+        let process = self.process.as_ref().expect("the member was started");
+        PathBuf::from(format!("/proc/{}/{file}", process.id()))
+    }
+
     /// Everything the process printed since its last start.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_path(self.starts)).unwrap_or_default()

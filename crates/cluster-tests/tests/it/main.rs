@@ -3,10 +3,13 @@
 mod bad_input;
 mod bench;
 mod ctl;
+mod damage;
 mod discovery;
 mod failpoints;
 mod faults;
 mod growth;
+mod hostile;
+mod hostile_peers;
 mod http;
 mod kills;
 mod lagging;
