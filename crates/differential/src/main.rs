@@ -1,13 +1,13 @@
 //! Plays random histories to two servers until they differ, or enough was played.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use differential::{Dialect, Setup, Verdict, generate, read_script, shrink, write_script};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 /// Plays random histories to two servers, and compares every answer.
@@ -51,10 +51,15 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = tokio::select! {
-        outcome = run(&arguments) => outcome,
-        // The servers end with their pairs.
-        signal = interrupted() => signal,
+    // Before any server is there: without somebody who listens, a signal would end this process and leave them behind.
+    let outcome = match listen() {
+        Err(error) => Err(error.into()),
+        Ok([mut terminated, mut pressed]) => tokio::select! {
+            outcome = run(&arguments) => outcome,
+            // The servers end with their pairs.
+            _ = terminated.recv() => Err(anyhow!("terminated")),
+            _ = pressed.recv() => Err(anyhow!("interrupted")),
+        },
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -66,14 +71,9 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Comes back with an error once somebody ends this process.
-async fn interrupted() -> anyhow::Result<bool> {
-    let mut terminated = signal(SignalKind::terminate())?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed?,
-        _ = terminated.recv() => {}
-    }
-    bail!("interrupted")
+/// The ways in which somebody ends this process.
+fn listen() -> std::io::Result<[Signal; 2]> {
+    Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
 }
 
 /// Whether the two were the same.

@@ -194,8 +194,11 @@ impl Flow {
             let value = response.get_field_by_name(name);
             value.and_then(|value| value.as_i64()).unwrap_or(0)
         };
-        let compacted = canceled && number("compact_revision") != 0;
-        if canceled && !compacted && self.compacted.remove(&id) {
+        // Says -1 for the watcher that was not created, and nothing about one that was created with this number.
+        let refused = created && canceled;
+        let ended = canceled && !refused;
+        let compacted = ended && number("compact_revision") != 0;
+        if ended && !compacted && self.compacted.remove(&id) {
             return;
         }
         let told = self.watchers.entry(id).or_default();
@@ -204,10 +207,12 @@ impl Flow {
         }
         if created {
             self.created += 1;
+        }
+        if created && !refused {
             self.compacted.remove(&id);
             self.active.insert(id);
         }
-        if canceled {
+        if ended {
             self.active.remove(&id);
         }
         if compacted {

@@ -6,17 +6,25 @@
 use crate::Error;
 
 /// Checks one URL (`scheme://host:port`, schemes http, https, unix, unixs) and gives it as it is to be kept: without
-/// surrounding blanks, the scheme in lower case.
+/// surrounding blanks, the scheme in lower case. As in etcd, slashes behind `unix:` with nothing behind them are left
+/// out.
 pub fn check_url(url: &str) -> Result<String, Error> {
     let url = url.trim();
     let bad = |reason: &str| Error::BadUrl(format!("{reason}: {url}"));
     let scheme_error = || bad("URL scheme must be http, https, unix, or unixs");
-    let (scheme, rest) = url.split_once("://").ok_or_else(scheme_error)?;
+    let (scheme, rest) = match url.split_once("://") {
+        Some(split) => split,
+        // What is kept is also taken.
+        None => (url.strip_suffix(':').ok_or_else(scheme_error)?, ""),
+    };
     if url.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         return Err(bad("URL contains blanks or control characters"));
     }
     let scheme = scheme.to_ascii_lowercase();
     match scheme.as_str() {
+        "unix" | "unixs" if rest.is_empty() || rest.starts_with(['?', '#']) => {
+            return Ok(format!("{scheme}:{rest}"));
+        }
         "unix" | "unixs" => {}
         "http" | "https" => {
             let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);
@@ -85,6 +93,8 @@ mod tests {
             ("http://%e4b.example:80", "http://%e4b.example:80"),
             ("unix://etcd.sock:1", "unix://etcd.sock:1"),
             ("unixs:///run/etcd.sock", "unixs:///run/etcd.sock"),
+            ("unix://", "unix:"),
+            ("unixs:", "unixs:"),
         ] {
             assert_eq!(check_url(given).as_deref(), Ok(kept));
         }
@@ -96,6 +106,8 @@ mod tests {
             ("", "scheme"),
             ("localhost:2380", "scheme"),
             ("ftp://localhost:2380", "scheme"),
+            ("localhost:", "scheme"),
+            ("http:", "host:port"),
             ("http://localhost", "host:port"),
             ("http://::1:2380", "host:port"),
             ("http://[::1]", "host:port"),

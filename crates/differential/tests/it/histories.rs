@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The server under test: `QUORATE_BIN`, else the binary beside this test's own.
-fn ours() -> PathBuf {
+pub(crate) fn ours() -> PathBuf {
     if let Some(path) = std::env::var_os("QUORATE_BIN") {
         return path.into();
     }
@@ -25,7 +25,7 @@ fn ours() -> PathBuf {
 }
 
 /// etcd: `QUORATE_RIVAL`, else the one in the path.
-fn rival() -> PathBuf {
+pub(crate) fn rival() -> PathBuf {
     if let Some(path) = std::env::var_os("QUORATE_RIVAL") {
         return path.into();
     }
