@@ -10,6 +10,6 @@ mod registry;
 mod srv;
 
 pub use error::{Error, Result};
-pub use public::join_public;
+pub use public::{join_public, members_listed};
 pub use registry::{Registry, full_or_first};
 pub use srv::{Record, Resolver};

@@ -98,15 +98,24 @@ async fn size(base: &Url) -> Result<usize> {
 
 /// Ids and what they registered, first come first.
 async fn members(base: &Url) -> Result<Vec<(String, String)>> {
-    let mut nodes = get(base).await?.ok_or(Error::SizeNotFound)?.nodes;
+    get(base).await?.map(listed).ok_or(Error::SizeNotFound)
+}
+
+/// The members in an answer about all keys of a cluster, first come first: id and `name=url,…` of each. For tests.
+pub fn members_listed(answer: &[u8]) -> serde_json::Result<Vec<(String, String)>> {
+    serde_json::from_slice::<Answer>(answer).map(|answer| listed(answer.node))
+}
+
+fn listed(node: Node) -> Vec<(String, String)> {
+    let mut nodes = node.nodes;
     nodes.sort_by_key(|node| node.created);
     let last = |key: &str| key.rsplit('/').next().unwrap_or_default().to_owned();
-    Ok(nodes
+    nodes
         .into_iter()
         .map(|node| (last(&node.key), node.value))
         // The directory of the size is no member.
         .filter(|(id, _)| id != "_config")
-        .collect())
+        .collect()
 }
 
 async fn register(base: &Url, id: &str, member: &str) -> Result<()> {

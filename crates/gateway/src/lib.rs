@@ -29,6 +29,7 @@ mod socket;
 mod status;
 mod unary;
 
+pub use json::requests as json_requests;
 pub use options::{Options, SnapshotWriter};
 pub use prompt::Prompt;
 pub use serve::{Error, serve};

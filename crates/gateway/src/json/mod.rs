@@ -53,6 +53,20 @@ pub(crate) async fn answer(connection: &Connection, request: Request<Incoming>) 
     }
 }
 
+/// What the JSON objects of a body stand for: requests in protobuf of the call behind `path`; none of the objects may
+/// be larger than `bytes_max`. For tests: a call goes through [`answer`].
+pub fn requests(path: &str, body: &[u8], bytes_max: usize) -> Result<Vec<Vec<u8>>, Status> {
+    let schema = paths::find(path).and_then(schema::of);
+    let schema = schema.ok_or_else(|| Status::not_found("Not Found"))?;
+    let mut splitter = split::Splitter::new(bytes_max);
+    splitter.push(body);
+    let mut requests = Vec::new();
+    while let Some(object) = splitter.next().map_err(malformed)? {
+        requests.push(schema.request_of(&object)?);
+    }
+    Ok(requests)
+}
+
 async fn unary(
     core: &Arc<Core>,
     method: Method,

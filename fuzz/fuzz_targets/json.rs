@@ -1,0 +1,7 @@
+//! See `crates/fuzzing/src/`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let target = fuzzing::target("json");
+    (target.run)(data);
+});
