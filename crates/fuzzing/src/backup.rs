@@ -88,7 +88,6 @@ fn fnv(bytes: &[u8]) -> u64 {
 }
 
 /// The short form of a file.
-
 pub(crate) fn short(file: &[u8]) -> Vec<u8> {
     let mut out = vec![1];
     for run in file.chunk_by(|one, other| (*one == 0) == (*other == 0)) {

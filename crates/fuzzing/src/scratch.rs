@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 thread_local! {
-    static DIR: LazyCell<TempDir> = LazyCell::new(|| directory());
+    static DIR: LazyCell<TempDir> = LazyCell::new(directory);
 }
 
 /// A new directory, in memory where the system has such.
