@@ -48,6 +48,12 @@ impl Store {
         history(&view, view.compacted, hash_revision, any_kept)
     }
 
+    /// What a compaction from the compacted revision to `revision` would find, if it computed a hash.
+    pub fn hash_of_compaction(&self, revision: Revision) -> Result<HashKv> {
+        let view = self.view();
+        compaction(&view, view.compacted, revision)
+    }
+
     /// Hashes of the last compactions that computed one, oldest first.
     pub fn compaction_hashes(&self) -> Vec<HashKv> {
         self.shared.hashes.kept.lock().stored.clone()

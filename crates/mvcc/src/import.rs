@@ -30,8 +30,17 @@ impl Writer {
     /// compacted one, [`Revision::NEVER_COMPACTED`] for none. What that makes obsolete is then removed as after any
     /// compaction.
     ///
-    /// Fails if that would take either of them back, or compact the future.
+    /// Fails if that would take either of them back, or compact the future, or if a readable version deletes a key that
+    /// is not there.
     pub fn import_position(&mut self, revision: Revision, compacted: Revision) -> Result<()> {
+        if let Some(at) = self.baseless_delete()
+            && at.main > compacted
+        {
+            return Err(Error::Import(format!(
+                "version {}/{}: deletes a key that is not there",
+                at.main, at.sub
+            )));
+        }
         if revision < self.revision() || compacted < self.compacted() || compacted > revision {
             return Err(Error::Import(format!(
                 "revision {revision}, compacted {compacted}, does not follow revision {}, compacted {}",
@@ -67,8 +76,9 @@ impl Writer {
             Some(row) => Some(superseded(&row)?),
         };
         let record = Record::encode(kind, at, superseded, &fields);
+        let is_baseless = kind == EventKind::Delete && !matches!(superseded, Some(Superseded::Version(_)));
         self.add(kind, at, superseded, record, Bytes::new())?;
-        self.imported(at);
+        self.imported(at, is_baseless);
         Ok(())
     }
 }

@@ -36,6 +36,8 @@ pub struct Writer {
     marks: Vec<(Bytes, RevisionKey)>,
     changes: Vec<Arc<Changes>>,
     last_import: RevisionKey,
+    /// The last imported deletion of a key that was not there: right only if what it deleted was compacted away.
+    baseless_delete: Option<RevisionKey>,
     failed: bool,
 }
 
@@ -55,6 +57,7 @@ impl Writer {
             marks: Vec::new(),
             changes: Vec::new(),
             last_import: RevisionKey::default(),
+            baseless_delete: None,
             failed: false,
         }
     }
@@ -279,9 +282,17 @@ impl Writer {
         self.last_import
     }
 
+    /// The last version taken over that deletes what was not there.
+    pub(crate) fn baseless_delete(&self) -> Option<RevisionKey> {
+        self.baseless_delete
+    }
+
     /// A version was taken over.
-    pub(crate) fn imported(&mut self, at: RevisionKey) {
+    pub(crate) fn imported(&mut self, at: RevisionKey, is_baseless: bool) {
         self.last_import = at;
+        if is_baseless {
+            self.baseless_delete = Some(at);
+        }
         self.head.revision = at.main;
     }
 

@@ -417,7 +417,11 @@ fn described() -> Vec<String> {
 #[test]
 fn every_rpc_has_a_policy() {
     let mut rows: BTreeMap<_, u32> = BTreeMap::new();
-    for (path, ..) in table(&Leases { own: 1, other: 2, free: 3 }) {
+    for (path, ..) in table(&Leases {
+        own: 1,
+        other: 2,
+        free: 3,
+    }) {
         *rows.entry(path.to_owned()).or_default() += 1;
     }
     let described = described();

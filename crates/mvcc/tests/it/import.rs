@@ -100,6 +100,29 @@ fn what_does_not_fit_is_refused() {
     }
 }
 
+/// Found by mutations of a backup: the store was made, and damaged.
+#[test]
+fn a_deletion_of_what_was_not_there_is_right_only_where_history_was_compacted_away() {
+    let delete = Event {
+        revision: 5,
+        sub: 0,
+        key: bytes("a"),
+        kind: EventKind::Delete,
+        kv: model::encode_key_value(b"a", 0, 5, 0, b"", 0),
+        prev_kv: Bytes::new(),
+    };
+    for (compacted, is_right) in [(-1, false), (4, false), (5, true)] {
+        let mut fixture = Fixture::new();
+        import(&mut fixture, &delete).unwrap();
+        let positioned = fixture.writer.import_position(Revision(7), Revision(compacted));
+        assert_eq!(positioned.is_ok(), is_right, "{compacted}: {positioned:?}");
+        if is_right {
+            fixture.writer.commit().unwrap();
+            fixture.store.verify().unwrap();
+        }
+    }
+}
+
 fn history(random: &mut Random) -> Model {
     let mut model = Model::new();
     for round in 0..40 {
