@@ -48,12 +48,6 @@ impl Store {
         history(&view, view.compacted, hash_revision, any_kept)
     }
 
-    /// What a compaction from the compacted revision to `revision` would find, if it computed a hash.
-    pub fn hash_of_compaction(&self, revision: Revision) -> Result<HashKv> {
-        let view = self.view();
-        compaction(&view, view.compacted, revision)
-    }
-
     /// Hashes of the last compactions that computed one, oldest first.
     pub fn compaction_hashes(&self) -> Vec<HashKv> {
         self.shared.hashes.kept.lock().stored.clone()
@@ -83,10 +77,16 @@ impl Store {
 }
 
 /// The hash that etcd computes while it compacts from `previous` to `target`, of what is there before.
-pub(crate) fn compaction(view: &View, previous: Revision, target: Revision) -> Result<HashKv> {
-    // Other than HashKV, a compaction counts a deletion at its own revision among what it keeps.
-    let any_kept = lives_any(view, target)? || deletes_any_at(&*view.snapshot, target)?;
-    history(view, previous, target, any_kept)
+///
+/// `None` where `target` deleted the last keys: there etcd's compaction counts these deletions among what it keeps, and
+/// its HashKV does not. Members that have made the compaction and others that have not would disagree about the same
+/// history, and healthy ones be told on as corrupt.
+pub(crate) fn compaction(view: &View, previous: Revision, target: Revision) -> Result<Option<HashKv>> {
+    let any_kept = lives_any(view, target)?;
+    if !any_kept && deletes_any_at(&*view.snapshot, target)? {
+        return Ok(None);
+    }
+    history(view, previous, target, any_kept).map(Some)
 }
 
 /// Hashes of compactions.

@@ -155,6 +155,20 @@ fn an_interrupted_compaction_stores_no_hash() {
     assert_eq!(fixture.store.compaction_hashes().len(), 1);
 }
 
+/// The fault: members before and after the compaction answer differently, and one is taken for corrupt.
+#[test]
+fn a_compaction_to_where_the_last_keys_were_deleted_stores_no_hash() {
+    let mut fixture = Fixture::new();
+    fixture.put("a", "1");
+    let emptied = fixture.delete("a");
+    fixture.put("c", "1");
+    fixture.compact(emptied);
+    assert_eq!(fixture.store.compaction_hashes(), []);
+    let later = fixture.put("d", "1");
+    fixture.compact(later);
+    assert_eq!(fixture.store.compaction_hashes().len(), 1);
+}
+
 #[test]
 fn hash_rejects_what_cannot_be_read() {
     let mut fixture = Fixture::new();
