@@ -57,10 +57,12 @@ impl Store {
         let Some(task) = self.task() else {
             return Ok(Progress::Idle);
         };
-        if task.starts && self.shared.options.compaction_hash && task.previous == task.finished {
-            if let Some(hash) = hash::compaction(&task.view, task.finished, task.job.target)? {
-                self.shared.hashes.begin(hash);
-            }
+        if task.starts
+            && self.shared.options.compaction_hash
+            && task.previous == task.finished
+            && let Some(hash) = hash::compaction(&task.view, task.finished, task.job.target)?
+        {
+            self.shared.hashes.begin(hash);
         }
         let removals = Removals::find(&*task.view.snapshot, task.finished, task.job, max.max(1))?;
         self.remove(task, removals)

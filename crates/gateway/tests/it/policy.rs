@@ -335,7 +335,7 @@ async fn refused(server: &Server, path: &'static str, request: &[u8], token: Opt
         answers.message().await
     };
     let answer =
-        match tokio::time::timeout(Duration::from_millis(if endless { 500 } else { 10_000 }), answer).await {
+        match tokio::time::timeout(Duration::from_millis(if endless { 5_000 } else { 20_000 }), answer).await {
             Ok(answer) => answer,
             // An endless stream that has nothing to tell.
             Err(_) if endless => return None,
