@@ -10,7 +10,6 @@ mod json;
 mod kv;
 mod lease;
 mod maintenance;
-mod policy;
 mod queue;
 mod rules;
 mod secure;
