@@ -105,6 +105,27 @@ requests! {
     1302 DowngradeInfoSet(membershippb::DowngradeInfoSetRequest);
 }
 
+impl Request {
+    /// Whether it changes users, roles, or whether anybody is asked who they are. Only root may, and what is read or
+    /// written after it is judged by other permissions than before.
+    pub fn changes_permissions(&self) -> bool {
+        matches!(
+            self,
+            Request::AuthEnable(_)
+                | Request::AuthDisable(_)
+                | Request::AuthUserAdd(_)
+                | Request::AuthUserDelete(_)
+                | Request::AuthUserChangePassword(_)
+                | Request::AuthUserGrantRole(_)
+                | Request::AuthUserRevokeRole(_)
+                | Request::AuthRoleAdd(_)
+                | Request::AuthRoleDelete(_)
+                | Request::AuthRoleGrantPermission(_)
+                | Request::AuthRoleRevokePermission(_)
+        )
+    }
+}
+
 impl Command {
     /// A command nobody is asked to authorize.
     pub fn new(id: u64, request: Request) -> Command {

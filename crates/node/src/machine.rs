@@ -62,7 +62,7 @@ impl Replica {
             .fetch_add(bytes, Ordering::Relaxed);
         // Readers take permissions from one place and keys from another, and one of the two is published first. In a
         // group of its own the change of a permission has no keys beside it that could be read with the wrong ones.
-        let alone = changes_permissions(&command.request);
+        let alone = command.request.changes_permissions();
         if alone {
             self.commit(false)?;
         }
@@ -217,23 +217,6 @@ impl Replica {
         self.core.metrics.backend_commit.observe(took.as_secs_f64());
         Ok(verdict)
     }
-}
-
-fn changes_permissions(request: &Request) -> bool {
-    matches!(
-        request,
-        Request::AuthEnable(_)
-            | Request::AuthDisable(_)
-            | Request::AuthUserAdd(_)
-            | Request::AuthUserDelete(_)
-            | Request::AuthUserChangePassword(_)
-            | Request::AuthUserGrantRole(_)
-            | Request::AuthUserRevokeRole(_)
-            | Request::AuthRoleAdd(_)
-            | Request::AuthRoleDelete(_)
-            | Request::AuthRoleGrantPermission(_)
-            | Request::AuthRoleRevokePermission(_)
-    )
 }
 
 impl StateMachine for Replica {

@@ -22,7 +22,7 @@ pub(super) fn flags() -> Seeds {
         --snapshot-count=1000\nMAX_REQUEST_BYTES=2097152\nHEARTBEAT_INTERVAL=50\nELECTION_TIMEOUT=500";
     let others = "--cors=*\n--host-whitelist=a,b\n--metrics=extensive\n--strict-reconfig-check=false\n\
         --grpc-keepalive-min-time=5s\n--log-rotation-config-json={\"maxsize\": 1}\n--enable-log-rotation\n\
-        --log-outputs=/tmp/log\n--socket-reuse-port\n--bcrypt-cost=4\n--auth-token-ttl=60";
+        --log-outputs=node.log\n--socket-reuse-port\n--bcrypt-cost=4\n--auth-token-ttl=60";
     vec![("cluster", cluster.into()), ("others", others.into())]
 }
 

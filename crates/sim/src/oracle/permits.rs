@@ -95,7 +95,7 @@ impl Permits {
             Request::Alarm(alarm) => Some(alarm),
             _ => None,
         };
-        if alarm.is_some() || rights::is_management(request) {
+        if alarm.is_some() || request.changes_permissions() {
             if outcome.is_ok() {
                 outcome = self.change(request, space.revision);
             }

@@ -61,7 +61,7 @@ impl Rights {
             Request::DeleteRange(delete) => self.delete(who, delete),
             Request::Txn(txn) => self.txn(who, txn, leases),
             Request::LeaseRevoke(revoke) => self.lease(who, revoke.id, leases),
-            _ if is_management(request) => self.root(who),
+            _ if request.changes_permissions() => self.root(who),
             _ => Ok(()),
         }
     }
@@ -244,23 +244,6 @@ impl Rights {
     pub fn role(&self, name: &str) -> &[Permission] {
         self.roles.get(name).map_or(&[], |held| held)
     }
-}
-
-/// Whether a request is about users and roles.
-pub fn is_management(request: &Request) -> bool {
-    matches!(
-        request,
-        Request::AuthEnable(_)
-            | Request::AuthDisable(_)
-            | Request::AuthUserAdd(_)
-            | Request::AuthUserDelete(_)
-            | Request::AuthUserGrantRole(_)
-            | Request::AuthUserRevokeRole(_)
-            | Request::AuthRoleAdd(_)
-            | Request::AuthRoleDelete(_)
-            | Request::AuthRoleGrantPermission(_)
-            | Request::AuthRoleRevokePermission(_)
-    )
 }
 
 /// Sets or clears an alarm.
