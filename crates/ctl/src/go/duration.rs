@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Reads `300ms`, `1.5h`, `2h45m`; `0` needs no unit. Negative durations are no use here and refused.
+/// Reads `300ms`, `1.5h`, `2h45m`; `0` needs no unit. Up to 292 years, as many nanoseconds as Go can count. Negative
+/// durations are no use here and refused.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let invalid = || format!("time: invalid duration {}", super::quote(text.as_bytes()));
     let mut rest = text.strip_prefix('+').unwrap_or(text);
@@ -12,23 +13,23 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     if rest.is_empty() {
         return Err(invalid());
     }
-    let mut total = 0.0;
+    let mut total = 0u64;
     while !rest.is_empty() {
         let digits = rest
             .find(|c: char| !c.is_ascii_digit() && c != '.')
             .ok_or_else(|| format!("time: missing unit in duration {}", super::quote(text.as_bytes())))?;
-        let number: f64 = rest[..digits].parse().map_err(|_| invalid())?;
+        let number = &rest[..digits];
         rest = &rest[digits..];
         let unit_len = rest
             .find(|c: char| c.is_ascii_digit() || c == '.')
             .unwrap_or(rest.len());
         let unit = match &rest[..unit_len] {
-            "ns" => 1e-9,
-            "us" | "µs" | "μs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
+            "ns" => 1,
+            "us" | "µs" | "μs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
             unit => {
                 return Err(format!(
                     "time: unknown unit {} in duration {}",
@@ -38,9 +39,32 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
             }
         };
         rest = &rest[unit_len..];
-        total += number * unit;
+        total = nanos(number, unit)
+            .and_then(|nanos| total.checked_add(nanos))
+            .filter(|total| *total <= i64::MAX as u64)
+            .ok_or_else(invalid)?;
     }
-    Duration::try_from_secs_f64(total).map_err(|_| invalid())
+    Ok(Duration::from_nanos(total))
+}
+
+/// A number with or without decimals, of a unit that has so many nanoseconds; what is less than one is left out.
+fn nanos(number: &str, unit: u64) -> Option<u64> {
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let mut nanos = match whole {
+        "" if part.is_empty() => return None,
+        "" => 0,
+        whole => whole.parse::<u64>().ok()?.checked_mul(unit)?,
+    };
+    if !part.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    // No digit behind the eighteenth is worth a nanosecond, even of hours.
+    let part = &part[..part.len().min(18)];
+    if !part.is_empty() {
+        let scaled = u128::from(part.parse::<u64>().ok()?) * u128::from(unit) / 10u128.pow(part.len() as u32);
+        nanos = nanos.checked_add(scaled as u64)?;
+    }
+    Some(nanos)
 }
 
 /// Writes `2.095242ms`, `1m30s`, `0s`.
@@ -93,12 +117,30 @@ mod tests {
             ("7ns", 7, "7ns"),
             ("0", 0, "0s"),
             ("1m0.5s", 60_500_000_000, "1m0.5s"),
+            (".5s", 500_000_000, "500ms"),
+            ("0.3333333333333333333h", 1_199_999_999_999, "19m59.999999999s"),
+            (
+                "9223372036854775807ns",
+                i64::MAX as u64,
+                "2562047h47m16.854775807s",
+            ),
         ] {
             let duration = parse_duration(text).unwrap();
             assert_eq!(duration, Duration::from_nanos(nanos), "{text}");
             assert_eq!(format_duration(duration), written);
         }
-        for bad in ["", "5", "s", "5x", "-1s", "1..2s", "99999999999999999999999999h"] {
+        for bad in [
+            "",
+            "5",
+            "s",
+            "5x",
+            "-1s",
+            "1..2s",
+            "99999999999999999999999999h",
+            ".s",
+            "9223372036854775808ns",
+            "2562048h",
+        ] {
             assert!(parse_duration(bad).is_err(), "{bad:?}");
         }
     }
