@@ -63,13 +63,12 @@ fn quoted(text: &str) -> bool {
     go::unquote(text).is_some()
 }
 
+/// What is written of a duration is read as the same one.
 fn duration(text: &str) -> bool {
     let Ok(duration) = go::parse_duration(text) else {
         return false;
     };
-    assert!(
-        go::parse_duration(&go::format_duration(duration)).is_ok(),
-        "of {text:?}"
-    );
+    let again = go::parse_duration(&go::format_duration(duration));
+    assert_eq!(again, Ok(duration), "of {text:?}");
     true
 }

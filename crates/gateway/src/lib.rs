@@ -27,6 +27,7 @@ mod services;
 mod shared;
 mod socket;
 mod status;
+mod trace;
 mod unary;
 
 pub use json::requests as json_requests;

@@ -41,6 +41,8 @@ pub struct Options {
     pub slow_call: Duration,
     /// `--metrics=extensive`: histograms of how long calls take.
     pub call_histograms: bool,
+    /// Headers of HTTP/2 requests go to standard error; see `GODEBUG` in docs/operations.md.
+    pub print_headers: bool,
     /// `--enable-grpc-gateway`: JSON under `/v3/`.
     pub json: bool,
     /// `--cors`: origins that browsers may call from; `*` for all.
@@ -72,6 +74,7 @@ impl Default for Options {
             drain_timeout: Duration::from_secs(7),
             slow_call: Duration::from_millis(300),
             call_histograms: false,
+            print_headers: false,
             json: true,
             cors: vec!["*".into()],
             hosts: vec!["*".into()],

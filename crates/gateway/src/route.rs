@@ -4,6 +4,7 @@ use crate::body::{ResponseBody, Source};
 use crate::core::Core;
 use crate::rpc::{self, ClientVersion};
 use crate::socket::{ClientCertificate, Traffic};
+use crate::trace;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -30,6 +31,9 @@ impl Connection {
 
     /// Answers a request.
     pub async fn answer(&self, mut request: Request<Incoming>) -> Response<ResponseBody> {
+        if self.core.shared.options.print_headers {
+            trace::print(&request);
+        }
         if let Some(name) = self
             .certificate
             .as_ref()

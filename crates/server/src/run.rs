@@ -248,6 +248,7 @@ fn gateway_options(config: &Config) -> gateway::Options {
         drain_timeout: Duration::from_secs(5) + 2 * config.election_timeout,
         slow_call: config.warn_request,
         call_histograms: config.extensive_metrics,
+        print_headers: prints_headers(),
         json: config.json_gateway,
         cors: config.cors.clone(),
         hosts: config.hosts.clone(),
@@ -257,6 +258,11 @@ fn gateway_options(config: &Config) -> gateway::Options {
         version: ETCD_VERSION.to_owned(),
         ..default
     }
+}
+
+/// Whether the environment asks for the headers of calls, as it asks programs written in Go.
+fn prints_headers() -> bool {
+    std::env::var("GODEBUG").is_ok_and(|settings| settings.split(',').any(|setting| setting == "http2debug=2"))
 }
 
 /// Backups are put into files without names, next to the data: a temporary directory may be in memory.

@@ -10,6 +10,7 @@ mod json;
 mod kv;
 mod lease;
 mod maintenance;
+mod policy;
 mod queue;
 mod rules;
 mod secure;
