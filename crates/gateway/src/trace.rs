@@ -19,7 +19,10 @@ pub(crate) fn print<B>(request: &Request<B>) {
 fn lines<B>(request: &Request<B>) -> String {
     let mut lines = String::new();
     let mut line = |name: &str, value: &str| {
-        let _ = writeln!(lines, "http2: decoded hpack field header field {name:?} = {value:?}");
+        let _ = writeln!(
+            lines,
+            "http2: decoded hpack field header field {name:?} = {value:?}"
+        );
     };
     line(":method", request.method().as_str());
     let uri = request.uri();

@@ -22,6 +22,7 @@ pub mod security;
 mod bootstrap;
 mod descriptors;
 pub mod discover;
+mod go_metrics;
 mod identity;
 mod link;
 pub mod logging;

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::feature::{GATES, Stage};
+use crate::go_metrics::GoMetrics;
 use prometheus::core::{Collector, Desc};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
@@ -13,6 +14,7 @@ pub fn registry(config: &Config) -> prometheus::Result<Registry> {
     let registry = Registry::new();
     registry.register(Box::new(ProcessCollector::for_self()))?;
     registry.register(Box::new(Descriptors::new()?))?;
+    registry.register(Box::new(GoMetrics::new()?))?;
 
     let opts = Opts::new("etcd_server_feature_enabled", "Whether a feature gate is open.");
     let features = IntGaugeVec::new(opts, &["name", "stage"])?;

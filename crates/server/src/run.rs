@@ -262,7 +262,8 @@ fn gateway_options(config: &Config) -> gateway::Options {
 
 /// Whether the environment asks for the headers of calls, as it asks programs written in Go.
 fn prints_headers() -> bool {
-    std::env::var("GODEBUG").is_ok_and(|settings| settings.split(',').any(|setting| setting == "http2debug=2"))
+    std::env::var("GODEBUG")
+        .is_ok_and(|settings| settings.split(',').any(|setting| setting == "http2debug=2"))
 }
 
 /// Backups are put into files without names, next to the data: a temporary directory may be in memory.

@@ -327,7 +327,9 @@ async fn refused(server: &Server, path: &'static str, request: &[u8], token: Opt
     }
     let endless = path.ends_with("/Watch") || path.ends_with("Observe") || path.ends_with("KeepAlive");
     // One request that is followed by many answers is complete when its stream ends.
-    let many_requests = ["/Watch", "KeepAlive", "Info"].iter().any(|name| path.ends_with(name));
+    let many_requests = ["/Watch", "KeepAlive", "Info"]
+        .iter()
+        .any(|name| path.ends_with(name));
     let keep = (many_requests && !path.starts_with("/grpc.health")).then_some(sender);
     let answer = async {
         let mut answers = grpc
@@ -336,13 +338,17 @@ async fn refused(server: &Server, path: &'static str, request: &[u8], token: Opt
             .into_inner();
         answers.message().await
     };
-    let answer =
-        match tokio::time::timeout(Duration::from_millis(if endless { 5_000 } else { 20_000 }), answer).await {
-            Ok(answer) => answer,
-            // An endless stream that has nothing to tell.
-            Err(_) if endless => return None,
-            Err(_) => panic!("{path} does not answer"),
-        };
+    let answer = match tokio::time::timeout(
+        Duration::from_millis(if endless { 5_000 } else { 20_000 }),
+        answer,
+    )
+    .await
+    {
+        Ok(answer) => answer,
+        // An endless stream that has nothing to tell.
+        Err(_) if endless => return None,
+        Err(_) => panic!("{path} does not answer"),
+    };
     drop(keep);
     let words = match answer {
         Err(status) => status.message().to_owned(),
