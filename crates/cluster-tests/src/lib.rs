@@ -20,7 +20,7 @@ pub use member::{Member, Outcome, binary, server_binary};
 pub use network::{Network, inside};
 pub use pki::{Authority, Identity};
 pub use registers::Registers;
-pub use shim::{Fault, Shim};
+pub use shim::{Clock, Fault, Shim};
 pub use witness::{Report, Witness};
 pub use writer::{Acknowledged, Writer};
 

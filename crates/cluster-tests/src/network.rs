@@ -113,6 +113,48 @@ impl Network {
         }
     }
 
+    /// Clients do not reach a member any more; its peers do.
+    pub fn cut_clients(&self, member: usize) {
+        self.rule(member, "-A INPUT -s 10.77.0.254 -j DROP");
+    }
+
+    /// Packets of more than so many bytes get lost, as behind a router that neither cuts them nor says so.
+    pub fn lose_large(&self, bytes: u32) {
+        for member in 0..self.members {
+            let rule = format!("-A INPUT -m length --length {bytes}:65535 -j DROP");
+            self.rule(member, &rule);
+        }
+    }
+
+    /// Whatever a member's peers send it is answered with a reset.
+    pub fn reset(&self, member: usize) {
+        for other in (0..self.members).filter(|other| *other != member) {
+            let rule = format!(
+                "-A INPUT -p tcp -s {} -j REJECT --reject-with tcp-reset",
+                self.address(other)
+            );
+            self.rule(member, &rule);
+        }
+    }
+
+    /// Connections that are there go on; there are no new ones between members.
+    pub fn refuse_new(&self) {
+        for member in 0..self.members {
+            for other in (0..self.members).filter(|other| *other != member) {
+                let rule = format!("-A INPUT -p tcp --syn -s {} -j DROP", self.address(other));
+                self.rule(member, &rule);
+            }
+        }
+    }
+
+    /// A member sends no more than so many kilobits in a second.
+    pub fn slow_down(&self, member: usize, kilobits: u32) -> Result<(), String> {
+        let space = self.space(member);
+        run(&format!(
+            "ip netns exec {space} tc qdisc replace dev eth0 root tbf rate {kilobits}kbit burst 16kb latency 800ms"
+        ))
+    }
+
     /// So many of a hundred packets to each member get lost.
     pub fn lose(&self, percent: u32) {
         for member in 0..self.members {
@@ -123,7 +165,14 @@ impl Network {
 
     /// Everybody hears everybody again.
     pub fn heal(&self) {
-        (0..self.members).for_each(|member| self.rule(member, "-F INPUT"));
+        for member in 0..self.members {
+            self.rule(member, "-F INPUT");
+            // There may be none.
+            let _ = run(&format!(
+                "ip netns exec {} tc qdisc del dev eth0 root",
+                self.space(member)
+            ));
+        }
     }
 }
 

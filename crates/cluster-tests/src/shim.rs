@@ -1,4 +1,4 @@
-//! System calls that fail: a library that is loaded before the C library of the server.
+//! Libraries that are loaded before the C library of the server: system calls that fail, and another time of day.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,25 +23,74 @@ pub struct Fault {
     pub lasts: bool,
 }
 
+/// Compiles a library. `None`, with the reason printed, where there is no C compiler.
+fn compile(source: &str) -> Option<(TempDir, PathBuf)> {
+    let dir = TempDir::with_prefix("quorate-shim-").expect("a directory for the library");
+    let library = dir.path().join("shim.so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("programs/c")
+        .join(source);
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-w", "-o"])
+        .args([library.as_os_str(), source.as_os_str()])
+        .arg("-ldl")
+        .output();
+    match compiled {
+        Ok(output) if output.status.success() => Some((dir, library)),
+        Ok(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => {
+            println!("left out: no C compiler for {} ({error})", source.display());
+            None
+        }
+    }
+}
+
+/// The time of day that one process sees.
+pub struct Clock {
+    library: PathBuf,
+    dir: TempDir,
+}
+
+impl Clock {
+    /// Compiles the library. `None`, with the reason printed, where there is no C compiler.
+    pub fn build() -> Option<Clock> {
+        let (dir, library) = compile("clock.c")?;
+        let clock = Clock { dir, library };
+        clock.jump(0);
+        Some(clock)
+    }
+
+    /// Environment for a server that goes by this clock.
+    pub fn env(&self) -> Vec<(String, String)> {
+        vec![
+            ("LD_PRELOAD".to_owned(), self.library.display().to_string()),
+            ("CLOCK_FILE".to_owned(), self.file().display().to_string()),
+        ]
+    }
+
+    /// From now on it shows the true time and so many seconds.
+    pub fn jump(&self, seconds: i64) {
+        use std::io::Write;
+        // In place: the server has mapped it.
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.file());
+        let written = file.and_then(|mut file| file.write_all(&seconds.to_ne_bytes()));
+        written.expect("the clock can be set");
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("clock")
+    }
+}
+
 impl Shim {
     /// Compiles the library. `None`, with the reason printed, where there is no C compiler.
     pub fn build() -> Option<Shim> {
-        let dir = TempDir::with_prefix("quorate-shim-").expect("a directory for the library");
-        let library = dir.path().join("faults.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/c/faults.c");
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-w", "-o"])
-            .args([library.as_os_str(), source.as_os_str()])
-            .arg("-ldl")
-            .output();
-        match compiled {
-            Ok(output) if output.status.success() => Some(Shim { dir, library }),
-            Ok(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
-            Err(error) => {
-                println!("left out: no C compiler for the library that makes calls fail ({error})");
-                None
-            }
-        }
+        let (dir, library) = compile("faults.c")?;
+        Some(Shim { dir, library })
     }
 
     /// Environment for a server whose files below `data` meet `fault`.

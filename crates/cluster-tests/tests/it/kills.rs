@@ -3,7 +3,8 @@
 
 use cluster_tests::{Cluster, Writer};
 use std::ops::AddAssign;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// What came of some kills.
 #[derive(Default)]
@@ -28,7 +29,7 @@ fn shares(default: usize, clusters: usize) -> impl Iterator<Item = usize> {
 /// Two times of three until the cluster is at full work, else for a moment that has nothing to do with what a server
 /// does: it may be just starting.
 async fn some_time(writer: &Writer, round: usize) {
-    if round % 3 > 0 {
+    if !round.is_multiple_of(3) {
         writer.progress(1 + round as u64 * 37 % 200).await;
     } else {
         tokio::time::sleep(Duration::from_millis(20 + round as u64 * 37 % 180)).await;

@@ -19,4 +19,5 @@ mod network;
 mod proxy;
 mod restore;
 mod syscalls;
+mod times;
 mod tls;
