@@ -8,19 +8,23 @@ mod member;
 mod network;
 mod pki;
 mod registers;
+mod relay;
 mod shim;
+mod watchers;
 pub mod wire;
 mod witness;
 mod writer;
 
 pub use cluster::{Cluster, Setup, connect};
 pub use history::Watched;
-pub use http::get;
+pub use http::{get, put};
 pub use member::{Member, Outcome, binary, server_binary};
 pub use network::{Network, inside};
 pub use pki::{Authority, Identity};
 pub use registers::Registers;
+pub use relay::Relay;
 pub use shim::{Clock, Fault, Shim};
+pub use watchers::{Seen, Watchers, Wish};
 pub use witness::{Report, Witness};
 pub use writer::{Acknowledged, Writer};
 

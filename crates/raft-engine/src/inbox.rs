@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex};
 
 use crate::consensus::{AppliedChange, Count, Event};
+use crate::sync::{Condvar, Mutex};
 use crate::waiter::{Reader, Transferrer};
 use crate::{PeerMessage, ProposeError, StepError};
 

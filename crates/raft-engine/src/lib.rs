@@ -47,6 +47,7 @@ mod log_writer;
 mod queue;
 mod raft_loop;
 mod shared;
+mod sync;
 mod threadless;
 mod waiter;
 
@@ -58,6 +59,9 @@ mod message;
 mod directory;
 mod logger;
 mod wire;
+
+#[cfg(all(test, feature = "shuttle"))]
+mod models;
 
 pub use change::{Change, ChangeKind, ChangeStep, Transition};
 pub use configuration::{Configuration, Forbidden};

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 
 /// Bounded by its users: what goes through has been counted before (see the sizes in `consensus` and `inbox`).
 pub(crate) struct Queue<T> {

@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use crate::applier;
-use crate::inbox::{Bounds, Inbox};
+use crate::inbox::{Bounds, Inbox, Mail};
 use crate::log_writer;
 use crate::queue::Queue;
 use crate::raft_loop::RaftLoop;
+use crate::sync::Mutex;
 use crate::{Fault, LeaderChange, Options, Status};
 
 pub(crate) struct Shared {
@@ -87,16 +86,9 @@ impl Shared {
     /// thread is at it, that one sees what has arrived before it goes. A turn takes microseconds and waits for nothing;
     /// waking a thread of the loop's own for it would cost more than the turn, in time and in processor.
     pub fn drive(&self) {
-        while self.inbox.is_urgent() {
-            let Some(mut raft) = self.raft.try_lock() else {
-                return;
-            };
-            let Some(raft) = raft.as_mut() else { return };
-            let Some(mail) = self.inbox.take_now() else {
-                return;
-            };
-            self.guard(|| raft.turn(mail));
-        }
+        take_turns(&self.inbox, &self.raft, |raft, mail| {
+            self.guard(|| raft.turn(mail))
+        });
     }
 
     /// The time on the engine's clock.
@@ -143,6 +135,21 @@ impl Shared {
             0 => Duration::ZERO,
             since => (now - self.started).saturating_sub(Duration::from_nanos(since)),
         }
+    }
+}
+
+/// Gives what is in `place` turns on this thread until nothing urgent is left, or somebody else is at it: who lets go of
+/// the place looks into the inbox again afterwards.
+pub(crate) fn take_turns<L>(inbox: &Inbox, place: &Mutex<Option<L>>, mut turn: impl FnMut(&mut L, Mail)) {
+    while inbox.is_urgent() {
+        let Some(mut held) = place.try_lock() else {
+            return;
+        };
+        let Some(driven) = held.as_mut() else { return };
+        let Some(mail) = inbox.take_now() else {
+            return;
+        };
+        turn(driven, mail);
     }
 }
 

@@ -17,7 +17,11 @@ mod ring;
 mod state;
 mod stats;
 mod stream;
+mod sync;
 mod watcher;
+
+#[cfg(all(test, feature = "shuttle"))]
+mod models;
 
 pub use error::Error;
 pub use hub::Hub;

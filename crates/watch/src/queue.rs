@@ -4,10 +4,10 @@
 //! it, nor the other way round.
 
 use crate::stats::EventCounters;
+use crate::sync::Mutex;
 use crate::watcher::Watcher;
 use model::pb::etcdserverpb::{ResponseHeader, WatchResponse};
 use model::{Revision, pb};
-use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};

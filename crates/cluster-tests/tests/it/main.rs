@@ -21,3 +21,4 @@ mod restore;
 mod syscalls;
 mod times;
 mod tls;
+mod watches;
