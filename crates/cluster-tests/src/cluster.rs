@@ -136,6 +136,27 @@ impl Cluster {
         self.introduce();
     }
 
+    /// Members that were never started are reached by their peers at these ports, one for each: whoever listens there
+    /// passes on what he gets.
+    pub fn put_behind(&mut self, ports: &[u16]) {
+        let urls = ports.iter().map(|port| format!("http://127.0.0.1:{port}"));
+        let urls: Vec<String> = urls.collect();
+        let initial: Vec<String> = self
+            .members
+            .iter()
+            .zip(&urls)
+            .map(|(member, url)| format!("{}={url}", member.name))
+            .collect();
+        for (member, url) in self.members.iter_mut().zip(&urls) {
+            let name = "initial-advertise-peer-urls";
+            member.replace_flag(name, &[format!("--{name}={url}")]);
+            member.replace_flag(
+                "initial-cluster",
+                &[format!("--initial-cluster={}", initial.join(","))],
+            );
+        }
+    }
+
     /// Starts every member and returns at once.
     pub fn start_all(&mut self) {
         self.members.iter_mut().for_each(Member::start);

@@ -265,3 +265,13 @@ fn varint(mut value: u64) -> Vec<u8> {
     bytes.push(value as u8);
     bytes
 }
+
+/// A field with the checksum over parts that members send each other, each part after its length.
+pub fn sum(number: u32, parts: &[&[u8]]) -> Vec<u8> {
+    let framed = parts
+        .iter()
+        .flat_map(|part| [&(part.len() as u64).to_le_bytes(), *part].concat());
+    let mut out = vec![(number << 3 | 5) as u8];
+    out.extend(crc32c::crc32c(&framed.collect::<Vec<u8>>()).to_le_bytes());
+    out
+}

@@ -10,6 +10,7 @@ mod metrics;
 mod outbox;
 mod service;
 mod snapshot;
+mod sum;
 
 mod http;
 mod serve;

@@ -4,7 +4,7 @@ use crate::identity::{CLUSTER_MISMATCH, REMOVED};
 use crate::metrics::LinkMetrics;
 use crate::outbox::Outbox;
 use crate::peers::Shared;
-use crate::{Connector, Error};
+use crate::{Connector, Error, sum};
 use api::quorate::peer::peer_client::PeerClient;
 use api::quorate::peer::{ProbeRequest, RaftBatch, RaftEnd};
 use futures::StreamExt;
@@ -28,6 +28,13 @@ use url::Url;
 /// closing its connections is noticed within seconds.
 pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A stream of raft messages is never quiet for so long: where there is nothing to say, an empty batch says that.
+const BATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A stream on which no batch has come for so long is given up. A length that was damaged on its way lets everything that
+/// follows count as part of one message, perhaps for hours, and HTTP/2's probes are answered all the while.
+pub(crate) const BATCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Between two measurements of the round trip.
 const ROUND_TRIP_INTERVAL: Duration = Duration::from_secs(5);
@@ -304,17 +311,20 @@ async fn open(
     }
 }
 
-/// Everything that is put into the outbox, for as long as somebody takes it. A type of its own around the boxed stream:
+/// Everything that is put into the outbox, and something now and then, for as long as somebody takes it. A type of its own around the boxed stream:
 /// inside a call to tonic the compiler no longer knows that the box borrows nothing.
 struct Batches(BoxStream<'static, RaftBatch>);
 
 impl Batches {
     fn new(link: Arc<Link>) -> Self {
         let next = |link: Arc<Link>| async move {
-            let messages = link.outbox.batch().await;
+            let messages = tokio::time::timeout(BATCH_INTERVAL, link.outbox.batch()).await;
+            let messages = messages.unwrap_or_default();
             let bytes: usize = messages.iter().map(bytes::Bytes::len).sum();
             link.metrics.sent.inc_by(bytes as u64);
-            Some((RaftBatch { messages }, link))
+            let mut batch = RaftBatch { messages, crc: 0 };
+            batch.crc = sum::of_batch(&batch);
+            Some((batch, link))
         };
         Self(futures::stream::unfold(link, next).boxed())
     }

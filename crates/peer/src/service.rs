@@ -2,9 +2,11 @@
 
 use crate::Requests;
 use crate::identity::{REMOVED, Sender};
+use crate::link::BATCH_TIMEOUT;
 use crate::peers::Shared;
 use crate::serve::Known;
 use crate::snapshot::receive;
+use crate::sum;
 use api::quorate::peer::peer_server::Peer;
 use api::quorate::peer::{ProbeRequest, ProbeResponse, RaftBatch, RaftEnd, SnapshotChunk, SnapshotProgress};
 use futures::StreamExt;
@@ -49,12 +51,16 @@ impl Service {
         if self.requests.is_removed(sender.member) {
             return Err(Status::failed_precondition(REMOVED));
         }
+        if batch.crc != sum::of_batch(&batch) {
+            tracing::warn!(peer = %sender.member, "raft messages were damaged on their way");
+            return Err(Status::data_loss("raft messages were damaged on their way"));
+        }
         if !batch.messages.iter().all(|message| sender.signed(message)) {
             return Err(Status::invalid_argument(
                 "a raft message in another member's name",
             ));
         }
-        let Some(inbox) = self.shared.inbox() else {
+        let Some(inbox) = self.shared.inbox().filter(|_| !batch.messages.is_empty()) else {
             return Ok(());
         };
         match inbox.step_all(batch.messages) {
@@ -88,7 +94,10 @@ impl Peer for Service {
         // Reads in a task of its own: the answer may be sent only when it is over.
         tokio::spawn(async move {
             let status = loop {
-                match batches.message().await {
+                let Ok(batch) = tokio::time::timeout(BATCH_TIMEOUT, batches.message()).await else {
+                    break Some(Status::deadline_exceeded("no raft messages came"));
+                };
+                match batch {
                     Ok(Some(batch)) => {
                         let bytes: usize = batch.messages.iter().map(bytes::Bytes::len).sum();
                         metrics.received.inc_by(bytes as u64);

@@ -1,7 +1,7 @@
 //! Strangers on the sockets that are for other members: what they send is refused or changes nothing, they keep no
 //! member out, and nothing that they say stops one.
 
-use cluster_tests::wire::{self, Wire, field, number};
+use cluster_tests::wire::{self, Wire, field, number, sum};
 use cluster_tests::{Cluster, Witness, eventually};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -70,7 +70,7 @@ async fn raft_messages_that_no_member_would_send() {
     let (to, from) = (ids.members[leader], ids.members[(leader + 1) % 3]);
     let message =
         |kind: u64, term: u64| [number(1, kind), number(2, to), number(3, from), number(4, term)].concat();
-    let batch = |message: &[u8]| field(1, message);
+    let batch = |message: &[u8]| [field(1, message), sum(2, &[message])].concat();
 
     // Of another cluster, for another member, from this one itself, from nobody known.
     for (place, ids) in [
@@ -142,7 +142,15 @@ async fn raft_messages_that_no_member_would_send() {
     ] {
         let announced = message(7, term);
         let file = [field(1, name.as_bytes()), number(2, bytes)].concat();
-        let begin = [number(1, 7), field(2, &announced), field(3, &file)].concat();
+        let id = 7u64.to_le_bytes();
+        let parts = [&id[..], &announced, name.as_bytes(), &u64::to_le_bytes(bytes)];
+        let begin = [
+            number(1, 7),
+            field(2, &announced),
+            field(3, &file),
+            sum(4, &parts),
+        ]
+        .concat();
         drop(call(port, SNAPSHOT, [ids.cluster, from, to], &field(1, &begin)).await);
     }
     // Terms as high as they get: they force elections, no more.

@@ -14,6 +14,7 @@ mod http;
 mod kills;
 mod lagging;
 mod languages;
+mod lines;
 mod locks;
 mod network;
 mod proxy;

@@ -148,8 +148,11 @@ pub(super) fn gateway() -> Seeds {
 pub(super) fn link() -> Seeds {
     let mut batch = Vec::new();
     put_bytes(&mut batch, 1, &heartbeat());
+    put_sum(&mut batch, 2, &[&heartbeat()]);
     let mut begin = Vec::new();
     put_number(&mut begin, 1, 5);
+    put_bytes(&mut begin, 2, &heartbeat());
+    put_sum(&mut begin, 4, &[&5u64.to_le_bytes(), &heartbeat()]);
     let mut chunk = Vec::new();
     put_bytes(&mut chunk, 1, &begin);
     let identity = [
@@ -173,6 +176,15 @@ pub(super) fn link() -> Seeds {
     );
     let http = "GET /members HTTP/1.1\r\nHost: member\r\n\r\nGET /version HTTP/1.1\r\nHost: member\r\n\r\n";
     vec![("calls", calls), ("http", http.into())]
+}
+
+/// Field of a checksum over parts, each after its length.
+fn put_sum(out: &mut Vec<u8>, field: u8, parts: &[&[u8]]) {
+    let framed = parts
+        .iter()
+        .flat_map(|part| [&(part.len() as u64).to_le_bytes(), *part].concat());
+    out.push(field << 3 | 5);
+    out.extend(crc32c::crc32c(&framed.collect::<Vec<u8>>()).to_le_bytes());
 }
 
 /// From member 2, of the first term.

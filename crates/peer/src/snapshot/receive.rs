@@ -3,6 +3,7 @@
 use super::{check_files, place};
 use crate::identity::Sender;
 use crate::peers::Shared;
+use crate::sum;
 use api::quorate::peer::snapshot_chunk::Part;
 use api::quorate::peer::{SnapshotBegin, SnapshotChunk, SnapshotData, SnapshotProgress};
 use bytes::Bytes;
@@ -160,6 +161,9 @@ async fn run(
     let Some(Part::Begin(begin)) = next(&mut chunks).await?.and_then(|chunk| chunk.part) else {
         return Err(Status::invalid_argument("a snapshot begins with its files"));
     };
+    if begin.crc != sum::of_begin(&begin) {
+        return Err(Status::unavailable("the list of files was damaged on its way"));
+    }
     check_files(&begin.files).map_err(Status::invalid_argument)?;
     if !sender.signed(&begin.message) {
         return Err(Status::invalid_argument("a snapshot in another member's name"));

@@ -3,6 +3,7 @@
 use super::{CHUNK_BYTES_MAX, PART_BYTES_MAX};
 use crate::link::{Link, chain, connect};
 use crate::peers::Shared;
+use crate::sum;
 use api::quorate::peer::peer_client::PeerClient;
 use api::quorate::peer::snapshot_chunk::Part;
 use api::quorate::peer::{SnapshotBegin, SnapshotChunk, SnapshotData, SnapshotFile, SnapshotProgress};
@@ -60,7 +61,13 @@ async fn transfer(shared: &Shared, link: &Link, message: Bytes, dir: &Path) -> R
     let bytes = files.iter().map(|file| file.bytes).sum();
     // Not repeated by another sender, nor by this one after a restart.
     let id = RandomState::new().hash_one(shared.identity.member.0);
-    let begin = SnapshotBegin { id, message, files };
+    let mut begin = SnapshotBegin {
+        id,
+        message,
+        files,
+        crc: 0,
+    };
+    begin.crc = sum::of_begin(&begin);
     let mut best = (0, 0);
     let mut attempts = 0;
     loop {

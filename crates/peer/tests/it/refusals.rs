@@ -1,8 +1,9 @@
 //! Those who are not listened to.
 
-use crate::util::{CLUSTER, Node, PATIENCE, message};
+use crate::util::{self, CLUSTER, Node, PATIENCE, message};
 use api::quorate::peer::RaftBatch;
 use api::quorate::peer::peer_client::PeerClient;
+use futures::StreamExt;
 use model::{ClusterId, MemberId};
 use tonic::{Code, Request, Status};
 
@@ -29,9 +30,7 @@ const GOOD: [(&str, &str); 3] = [
 ];
 
 fn batch(from: u64, body: &str) -> RaftBatch {
-    RaftBatch {
-        messages: vec![message(MemberId(from), body)],
-    }
+    util::batch(vec![message(MemberId(from), body)])
 }
 
 #[tokio::test]
@@ -80,11 +79,53 @@ async fn messages_in_another_name_are_refused() {
         .await
         .expect_err("refused");
     assert_eq!(status.message(), "a raft message in another member's name");
-    let garbage = RaftBatch {
-        messages: vec![bytes::Bytes::from_static(b"\xff\xff")],
-    };
+    let garbage = util::batch(vec![bytes::Bytes::from_static(b"\xff\xff")]);
     stream(&a, &GOOD, vec![garbage]).await.expect_err("refused");
     assert_eq!(a.raft.now().messages.len(), 2);
+}
+
+/// A bit changed on the way: raft's messages hold clients' keys and values, which would be stored as they came.
+#[tokio::test]
+async fn a_damaged_message_is_not_looked_at() {
+    let a = Node::start(1).await;
+    let sound = batch(9, "value");
+    for bit in 0..sound.messages[0].len() * 8 {
+        let mut damaged = sound.messages[0].to_vec();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let damaged = RaftBatch {
+            messages: vec![damaged.into()],
+            ..sound.clone()
+        };
+        let status = stream(&a, &GOOD, vec![damaged]).await.expect_err("refused");
+        assert_eq!(status.code(), Code::DataLoss, "bit {bit}");
+    }
+    // Bytes that have moved from one message to the next.
+    let apart = RaftBatch {
+        messages: vec![sound.messages[0].slice(..5), sound.messages[0].slice(5..)],
+        ..sound.clone()
+    };
+    stream(&a, &GOOD, vec![apart]).await.expect_err("refused");
+    assert!(a.raft.now().messages.is_empty());
+    // Whoever was only unlucky is not kept waiting.
+    stream(&a, &GOOD, vec![sound]).await.expect("accepted");
+}
+
+/// A damaged length: all that follows, also probes of a connection that is well, would be waited for as part of one
+/// message, and a member would be without its leader for as long as that takes.
+#[tokio::test]
+async fn a_message_that_does_not_end_is_given_up() {
+    let a = Node::start(1).await;
+    let mut client = PeerClient::connect(a.url.clone()).await.expect("connect");
+    let batches = futures::stream::iter([batch(9, "whole")]).chain(futures::stream::pending());
+    let mut request = Request::new(batches);
+    for (name, value) in GOOD {
+        request.metadata_mut().insert(name, value.parse().expect("value"));
+    }
+    let mut answer = client.raft(request).await.expect("accepted").into_inner();
+    let end = tokio::time::timeout(PATIENCE, answer.message()).await;
+    let status = end.expect("an end").expect_err("a reason");
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(a.raft.now().messages.len(), 1);
 }
 
 #[tokio::test]
@@ -101,9 +142,7 @@ async fn batches_above_the_limit_are_refused() {
     let a = Node::start(1).await;
     let mut large = message(MemberId(9), "x").to_vec();
     large.resize(17 << 20, 0);
-    let batch = RaftBatch {
-        messages: vec![large.into()],
-    };
+    let batch = util::batch(vec![large.into()]);
     let status = stream(&a, &GOOD, vec![batch]).await.expect_err("refused");
     assert_eq!(status.code(), Code::OutOfRange);
 }

@@ -1,6 +1,6 @@
 //! Snapshots from member to member.
 
-use crate::util::{Node, message};
+use crate::util::{Node, message, sum};
 use api::quorate::peer::peer_client::PeerClient;
 use api::quorate::peer::snapshot_chunk::Part;
 use api::quorate::peer::{SnapshotBegin, SnapshotChunk, SnapshotData, SnapshotFile, SnapshotProgress};
@@ -128,6 +128,24 @@ async fn a_member_that_cannot_be_reached_fails_the_snapshot() {
         .await;
 }
 
+fn begin(id: u64, files: &[(&str, u64)]) -> SnapshotBegin {
+    let message = message(model::MemberId(9), "s");
+    let mut summed = vec![id.to_le_bytes().to_vec(), message.to_vec()];
+    for (name, bytes) in files {
+        summed.extend([name.as_bytes().to_vec(), bytes.to_le_bytes().to_vec()]);
+    }
+    let files = files.iter().map(|(name, bytes)| SnapshotFile {
+        name: (*name).to_owned(),
+        bytes: *bytes,
+    });
+    SnapshotBegin {
+        id,
+        message,
+        files: files.collect(),
+        crc: sum(summed.iter().map(|part| &part[..])),
+    }
+}
+
 /// A sender that does as the test says.
 struct Sender {
     chunks: mpsc::Sender<SnapshotChunk>,
@@ -136,17 +154,12 @@ struct Sender {
 
 impl Sender {
     async fn begin(to: &Node, id: u64, files: &[(&str, u64)]) -> Result<(Self, SnapshotProgress), Status> {
+        Self::begin_with(to, begin(id, files)).await
+    }
+
+    async fn begin_with(to: &Node, begin: SnapshotBegin) -> Result<(Self, SnapshotProgress), Status> {
         let mut client = PeerClient::connect(to.url.clone()).await.expect("connect");
         let (chunks, stream) = mpsc::channel(16);
-        let files = files.iter().map(|(name, bytes)| SnapshotFile {
-            name: (*name).to_owned(),
-            bytes: *bytes,
-        });
-        let begin = SnapshotBegin {
-            id,
-            message: message(model::MemberId(9), "s"),
-            files: files.collect(),
-        };
         chunks
             .send(SnapshotChunk {
                 part: Some(Part::Begin(begin)),
@@ -227,6 +240,41 @@ async fn a_corrupted_part_is_refused_and_the_rest_kept() {
         files,
         Files::from([("f".to_owned(), b"abcdef".to_vec()), ("g".to_owned(), vec![])])
     );
+}
+
+/// The raft message of a snapshot says what it is a snapshot of; the names, what the store finds.
+#[tokio::test]
+async fn a_list_that_is_damaged_is_refused() {
+    let a = Node::start(1).await;
+    let sound = begin(7, &[("f", 1)]);
+    let mut message = sound.message.to_vec();
+    *message.last_mut().expect("a message") ^= 1;
+    let name = SnapshotFile {
+        name: "g".to_owned(),
+        bytes: 1,
+    };
+    let damaged = [
+        SnapshotBegin {
+            message: message.into(),
+            ..sound.clone()
+        },
+        SnapshotBegin {
+            files: vec![name],
+            ..sound.clone()
+        },
+        SnapshotBegin {
+            id: 6,
+            ..sound.clone()
+        },
+        SnapshotBegin { crc: 0, ..sound },
+    ];
+    for begin in damaged {
+        let refused = Sender::begin_with(&a, begin.clone()).await;
+        let status = refused.err().unwrap_or_else(|| panic!("{begin:?} is taken"));
+        // The sender may try again.
+        assert_eq!(status.code(), Code::Unavailable);
+    }
+    assert!(a.raft.now().snapshots.is_empty());
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Members without raft behind them, and wires that can be cut.
 
+use api::quorate::peer::RaftBatch;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -35,6 +36,21 @@ pub fn message(from: MemberId, body: &str) -> Bytes {
     bytes.extend_from_slice(&[0x62, body.len() as u8]);
     bytes.extend_from_slice(body.as_bytes());
     bytes.into()
+}
+
+/// A checksum as the protocol's description has it.
+pub fn sum<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u32 {
+    let framed = parts.into_iter();
+    let framed = framed.flat_map(|part| [&(part.len() as u64).to_le_bytes(), part].concat());
+    crc32c::crc32c(&framed.collect::<Vec<u8>>())
+}
+
+/// What carries messages.
+pub fn batch(messages: Vec<Bytes>) -> RaftBatch {
+    RaftBatch {
+        crc: sum(messages.iter().map(|message| &message[..])),
+        messages,
+    }
 }
 
 pub fn body(message: &Bytes) -> String {
