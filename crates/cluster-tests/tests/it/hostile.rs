@@ -2,7 +2,7 @@
 //! panics, and whoever asks for too much is told so. The members are small: one RPC thread, as on a small machine.
 
 use cluster_tests::wire::{self, END_HEADERS, END_STREAM, Wire, kind};
-use cluster_tests::{Cluster, Setup, Witness, get};
+use cluster_tests::{Cluster, Setup, Witness, eventually, get};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -61,11 +61,7 @@ impl Story {
             self.before
         );
         assert!(!member.log().contains("panicked"), "{}", member.log_tail());
-        let mut client = self.cluster.client_of(0).await;
-        client
-            .put("after", "all", None)
-            .await
-            .expect("newcomers are served");
+        put_some_time(&self.cluster, "after", b"all").await;
         let (status, _) = get(port, "/health").await.expect("HTTP as well");
         assert_eq!(status, 200);
     }
@@ -81,12 +77,19 @@ fn put(key: &[u8], value: &[u8]) -> Vec<u8> {
 
 /// Puts so many megabytes below a prefix.
 async fn store(cluster: &Cluster, prefix: &str, megabytes: usize) {
-    let mut client = cluster.client_of(0).await;
     let value = vec![b'v'; 1 << 20];
     for n in 0..megabytes {
-        let key = format!("{prefix}/{n:04}");
-        client.put(key, value.clone(), None).await.expect("a put");
+        put_some_time(cluster, &format!("{prefix}/{n:04}"), &value).await;
     }
+}
+
+/// A put by a newcomer, who is served in the end, however busy the machine.
+async fn put_some_time(cluster: &Cluster, key: &str, value: &[u8]) {
+    eventually(PATIENCE, async || {
+        cluster.client_of(0).await.put(key, value, None).await?;
+        Ok(())
+    })
+    .await;
 }
 
 /// A thread, a buffer or a timer of some size for everybody who connects; nobody cleans up.
