@@ -18,6 +18,7 @@ pub(crate) fn response(step: &Step, response: &mut DynamicMessage) {
             }
         }
         "Txn" => ties::txn(&step.request, response),
+        "RoleGet" => newest_permissions(response),
         // Random letters.
         "Authenticate" if response.has_field_by_name("token") => {
             response.set_field_by_name("token", Value::String("a token".into()));
@@ -48,6 +49,29 @@ pub(crate) fn response(step: &Step, response: &mut DynamicMessage) {
         }
         _ => {}
     }
+}
+
+/// One permission for each range: etcd replaces what was granted for the same range only where no other range of the role
+/// begins with the same key.
+fn newest_permissions(response: &mut DynamicMessage) {
+    let Some(Value::List(permissions)) = response.get_field_by_name_mut("perm") else {
+        return;
+    };
+    let range = |permission: &Value| {
+        let permission = permission.as_message()?;
+        Some(["key", "range_end"].map(|field| {
+            permission
+                .get_field_by_name(field)
+                .map(|value| value.into_owned())
+        }))
+    };
+    let mut newest: Vec<Value> = Vec::new();
+    for permission in permissions.drain(..) {
+        newest.retain(|older| range(older) != range(&permission));
+        newest.push(permission);
+    }
+    newest.sort_by_cached_key(Value::to_string);
+    *permissions = newest;
 }
 
 /// Of the creation or the end of a watcher; its events are compared apart.

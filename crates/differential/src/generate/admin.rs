@@ -40,7 +40,7 @@ fn urls(dice: &mut Dice) -> Vec<String> {
         "",
         "localhost",
         "http://127.0.0.1",
-        "unix://",
+        "http://",
         "http://a/b",
         "http://%zz:1",
     ];
