@@ -8,13 +8,19 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::runtime::Runtime;
+use tokio::signal::unix::SignalKind;
 
 /// Silence after which nothing is expected any more.
 const SILENCE: Duration = Duration::from_millis(20);
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(1).enable_all().build().expect("a runtime")
+    let runtime = builder.worker_threads(1).enable_all().build().expect("a runtime");
+    // A fuzzer's `main` is not Rust's, which would have done it: writing to who has gone must not end the process.
+    let entered = runtime.enter();
+    let _ = tokio::signal::unix::signal(SignalKind::pipe()).expect("a handler");
+    drop(entered);
+    runtime
 });
 
 /// Bytes to the listener of clients.
