@@ -11,6 +11,7 @@ mod outbox;
 mod service;
 mod snapshot;
 mod sum;
+mod ways;
 
 mod http;
 mod serve;

@@ -4,9 +4,12 @@ use crate::identity::{CLUSTER_MISMATCH, REMOVED};
 use crate::metrics::LinkMetrics;
 use crate::outbox::Outbox;
 use crate::peers::Shared;
-use crate::{Connector, Error, sum};
+use crate::sum;
+use crate::ways::{Back, Ways};
+use crate::{Connector, Error};
 use api::quorate::peer::peer_client::PeerClient;
-use api::quorate::peer::{ProbeRequest, RaftBatch, RaftEnd};
+use api::quorate::peer::{ProbeRequest, RaftBatch};
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{BoxStream, Stream};
 use hyper_util::rt::TokioIo;
@@ -61,6 +64,7 @@ pub(crate) struct Link {
     state: Mutex<State>,
     /// New URLs, or a sign that it is worth trying again at once.
     nudged: Notify,
+    pub(crate) ways: Ways,
     task: Mutex<Option<AbortHandle>>,
     /// The snapshot being sent to it.
     pub(crate) snapshot: Mutex<Option<AbortHandle>>,
@@ -95,6 +99,7 @@ impl Link {
                 ..State::default()
             }),
             nudged: Notify::new(),
+            ways: Ways::default(),
             task: Mutex::new(None),
             snapshot: Mutex::new(None),
         });
@@ -170,14 +175,24 @@ impl Link {
 
     fn connected(&self, channel: Channel, since: Instant) {
         self.state.lock().connection = Some(Connection { channel, since });
+        self.ways.connected(true);
         self.metrics.active.set(1);
     }
 
     fn disconnected(&self) {
         if self.state.lock().connection.take().is_some() {
+            self.ways.connected(false);
             self.metrics.active.set(0);
             self.metrics.disconnected.inc();
         }
+    }
+
+    /// Waits for messages and takes as many as one frame carries. For one caller at a time.
+    pub(crate) async fn messages(&self) -> Vec<Bytes> {
+        let messages = self.outbox.batch().await;
+        let bytes: usize = messages.iter().map(Bytes::len).sum();
+        self.metrics.sent.inc_by(bytes as u64);
+        messages
     }
 
     fn target(&self, attempt: usize) -> (Option<String>, u64) {
@@ -197,7 +212,9 @@ async fn run(link: Arc<Link>, shared: Arc<Shared>) {
             link.nudged.notified().await;
             continue;
         };
-        let pause = match converse(&link, &shared, &url, version).await {
+        let end = converse(&link, &shared, &url, version).await;
+        let lost = matches!(end, End::Lost { .. });
+        let pause = match end {
             End::Changed => continue,
             End::Lost { stood: true } => {
                 backoff = BACKOFF_MIN;
@@ -210,8 +227,14 @@ async fn run(link: Arc<Link>, shared: Arc<Shared>) {
             End::Refused => REFUSED,
         };
         link.metrics.send_failures.inc();
-        link.outbox.clear();
-        shared.report_unreachable(link.id);
+        let leads_back = link.ways.leads_back();
+        if !leads_back {
+            link.outbox.clear();
+        }
+        // What was on its way is lost, even if there is another way for what follows.
+        if lost || !leads_back {
+            shared.report_unreachable(link.id);
+        }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = link.nudged.notified() => {}
@@ -249,10 +272,22 @@ async fn converse(link: &Arc<Link>, shared: &Shared, url: &str, version: u64) ->
     let since = Instant::now();
     link.connected(channel.clone(), since);
     let mut probing = pin!(probe(link, shared, channel));
+    let back = Back::new(link.id, shared);
+    let mut heard = since;
     let end = loop {
         tokio::select! {
             never = &mut probing => match never {},
-            end = answer.message() => break end.err(),
+            answer = tokio::time::timeout_at(heard + BATCH_TIMEOUT, answer.message()) => match answer {
+                Ok(Ok(Some(batch))) => {
+                    heard = Instant::now();
+                    if let Err(status) = back.take(batch) {
+                        break Some(status);
+                    }
+                }
+                Ok(Ok(None)) => break None,
+                Ok(Err(status)) => break Some(status),
+                Err(_) => break Some(Status::deadline_exceeded("no raft messages came")),
+            },
             () = link.outbox.overflowed() => shared.report_unreachable(link.id),
             () = link.nudged.notified() => {
                 if link.state.lock().version != version {
@@ -299,16 +334,28 @@ async fn open(
     link: &Arc<Link>,
     shared: &Shared,
     url: &str,
-) -> Result<(Channel, Streaming<RaftEnd>), Failure> {
+) -> Result<(Channel, Streaming<RaftBatch>), Failure> {
     let channel = connect(&shared.connector, url, shared.connect_timeout).await;
     let channel = channel.map_err(|error| Failure::Unreachable(error.to_string()))?;
     let mut request = Request::new(Batches::new(link.clone()));
     shared.identity.stamp(request.metadata_mut(), link.id);
-    match PeerClient::new(channel.clone()).raft(request).await {
+    let mut client = PeerClient::new(channel.clone()).max_decoding_message_size(shared.message_bytes_max);
+    match client.raft(request).await {
         Ok(answer) => Ok((channel, answer.into_inner())),
         Err(status) if is_refusal(&status) => Err(Failure::Refused(status)),
         Err(status) => Err(Failure::Unreachable(status.message().to_owned())),
     }
+}
+
+/// What comes within the time that a stream may be quiet.
+pub(crate) async fn batch(messages: impl Future<Output = Vec<Bytes>>) -> RaftBatch {
+    let messages = tokio::time::timeout(BATCH_INTERVAL, messages).await;
+    let mut batch = RaftBatch {
+        messages: messages.unwrap_or_default(),
+        crc: 0,
+    };
+    batch.crc = sum::of_batch(&batch);
+    batch
 }
 
 /// Everything that is put into the outbox, and something now and then, for as long as somebody takes it. A type of its own around the boxed stream:
@@ -318,12 +365,7 @@ struct Batches(BoxStream<'static, RaftBatch>);
 impl Batches {
     fn new(link: Arc<Link>) -> Self {
         let next = |link: Arc<Link>| async move {
-            let messages = tokio::time::timeout(BATCH_INTERVAL, link.outbox.batch()).await;
-            let messages = messages.unwrap_or_default();
-            let bytes: usize = messages.iter().map(bytes::Bytes::len).sum();
-            link.metrics.sent.inc_by(bytes as u64);
-            let mut batch = RaftBatch { messages, crc: 0 };
-            batch.crc = sum::of_batch(&batch);
+            let batch = batch(link.messages()).await;
             Some((batch, link))
         };
         Self(futures::stream::unfold(link, next).boxed())

@@ -2,17 +2,20 @@
 
 use crate::link::{Link, chain};
 use crate::metrics::Metrics;
+use crate::outbox::sender_of;
 use crate::serve;
 use crate::service::Service;
 use crate::snapshot::{Receiver, send};
+use crate::sum;
 use crate::{Accepting, Connector, Error, Identity, Inbox, Requests, Versions, http};
+use api::quorate::peer::RaftBatch;
 use api::quorate::peer::peer_client::PeerClient;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use model::pb::etcdserverpb as pb;
 use model::{MemberId, Rejection};
 use parking_lot::RwLock;
-use raft_engine::{Checkpoint, Transport};
+use raft_engine::{Checkpoint, StepError, Transport};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -70,7 +73,7 @@ pub(crate) struct Shared {
     pub(crate) sending: Semaphore,
     pub(crate) metrics: Metrics,
     request_timeout: Duration,
-    message_bytes_max: usize,
+    pub(crate) message_bytes_max: usize,
     connections_max: usize,
     links: RwLock<HashMap<u64, Arc<Link>>>,
     inbox: OnceLock<Arc<dyn Inbox>>,
@@ -338,6 +341,35 @@ impl Shared {
 
     pub(crate) fn inbox(&self) -> Option<&Arc<dyn Inbox>> {
         self.inbox.get()
+    }
+
+    /// Hands messages of one member to raft.
+    pub(crate) fn step(&self, from: MemberId, batch: RaftBatch) -> Result<(), Status> {
+        if batch.crc != sum::of_batch(&batch) {
+            tracing::warn!(peer = %from, "raft messages were damaged on their way");
+            return Err(Status::data_loss("raft messages were damaged on their way"));
+        }
+        if !batch
+            .messages
+            .iter()
+            .all(|message| sender_of(message) == Some(from))
+        {
+            return Err(Status::invalid_argument(
+                "a raft message in another member's name",
+            ));
+        }
+        let Some(inbox) = self.inbox().filter(|_| !batch.messages.is_empty()) else {
+            return Ok(());
+        };
+        match inbox.step_all(batch.messages) {
+            // What does not fit is dropped: raft sends it again.
+            Ok(()) | Err(StepError::Overloaded) => Ok(()),
+            Err(error @ (StepError::Malformed(_) | StepError::WrongMember)) => {
+                tracing::warn!(peer = %from, %error, "refused a raft message");
+                Err(Status::invalid_argument(error.to_string()))
+            }
+            Err(error) => Err(Status::unavailable(error.to_string())),
+        }
     }
 
     pub(crate) fn report_unreachable(&self, id: MemberId) {

@@ -6,14 +6,12 @@ use crate::link::BATCH_TIMEOUT;
 use crate::peers::Shared;
 use crate::serve::Known;
 use crate::snapshot::receive;
-use crate::sum;
+use crate::ways::{Ways, back};
 use api::quorate::peer::peer_server::Peer;
-use api::quorate::peer::{ProbeRequest, ProbeResponse, RaftBatch, RaftEnd, SnapshotChunk, SnapshotProgress};
-use futures::StreamExt;
+use api::quorate::peer::{ProbeRequest, ProbeResponse, RaftBatch, SnapshotChunk, SnapshotProgress};
 use futures::stream::BoxStream;
 use model::pb::etcdserverpb as pb;
 use model::{ClusterId, Rejection};
-use raft_engine::StepError;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -51,33 +49,13 @@ impl Service {
         if self.requests.is_removed(sender.member) {
             return Err(Status::failed_precondition(REMOVED));
         }
-        if batch.crc != sum::of_batch(&batch) {
-            tracing::warn!(peer = %sender.member, "raft messages were damaged on their way");
-            return Err(Status::data_loss("raft messages were damaged on their way"));
-        }
-        if !batch.messages.iter().all(|message| sender.signed(message)) {
-            return Err(Status::invalid_argument(
-                "a raft message in another member's name",
-            ));
-        }
-        let Some(inbox) = self.shared.inbox().filter(|_| !batch.messages.is_empty()) else {
-            return Ok(());
-        };
-        match inbox.step_all(batch.messages) {
-            // What does not fit is dropped: raft sends it again.
-            Ok(()) | Err(StepError::Overloaded) => Ok(()),
-            Err(error @ (StepError::Malformed(_) | StepError::WrongMember)) => {
-                tracing::warn!(peer = %sender.member, %error, "refused a raft message");
-                Err(Status::invalid_argument(error.to_string()))
-            }
-            Err(error) => Err(Status::unavailable(error.to_string())),
-        }
+        self.shared.step(sender.member, batch)
     }
 }
 
 #[tonic::async_trait]
 impl Peer for Service {
-    type RaftStream = BoxStream<'static, Result<RaftEnd, Status>>;
+    type RaftStream = BoxStream<'static, Result<RaftBatch, Status>>;
     type SnapshotStream = BoxStream<'static, Result<SnapshotProgress, Status>>;
 
     async fn raft(
@@ -87,7 +65,7 @@ impl Peer for Service {
         let sender = self.admit(&request)?;
         tracing::debug!(peer = %sender.member, version = sender.version, "peer connected");
         self.shared.heard_of(sender.member, sender.peer_urls.clone());
-        let (end, ended) = oneshot::channel();
+        let (member, (end, ended)) = (sender.member, oneshot::channel());
         let service = self.clone();
         let metrics = self.shared.metrics.source(sender.member);
         let mut batches = request.into_inner();
@@ -112,10 +90,18 @@ impl Peer for Service {
             if status.is_some() {
                 metrics.failures.inc();
             }
+            // What was on its way back is lost.
+            if service
+                .shared
+                .link(member)
+                .is_some_and(|link| !link.ways.is_connected())
+            {
+                service.shared.report_unreachable(member);
+            }
             let _ = end.send(status);
         });
-        let answer = futures::stream::once(ended).filter_map(async |end| end.ok().flatten().map(Err));
-        Ok(Response::new(answer.boxed()))
+        let way = self.shared.link(member).map(Ways::open);
+        Ok(Response::new(back(way, ended)))
     }
 
     async fn snapshot(

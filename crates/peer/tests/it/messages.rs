@@ -66,6 +66,42 @@ async fn a_lost_connection_is_reported_and_made_again() {
     assert!(a.raft.now().unreachable.iter().all(|id| *id == b.id));
 }
 
+/// A firewall that lets connections through in one direction, or a certificate that is no good for a client.
+#[tokio::test]
+async fn a_member_that_cannot_connect_to_others_answers_those_who_connect_to_it() {
+    let (walled, other) = (Node::start_walled(1).await, Node::start(2).await);
+    walled.knows(&other);
+    other.knows(&walled);
+    other.connected(&walled).await;
+    let large = "x".repeat(200);
+    for round in 0..3 {
+        other.send(&walled, &["question"]);
+        walled
+            .raft
+            .until("the question", |received| received.messages.len() > round)
+            .await;
+        let answers = [&format!("{round}")[..], &large, "last"];
+        walled.send(&other, &answers);
+        let received = other
+            .raft
+            .until("the answers", |received| {
+                received.messages.len() >= 3 * (round + 1)
+            })
+            .await;
+        let bodies: Vec<_> = received.messages.iter().skip(3 * round).map(body).collect();
+        assert_eq!(bodies, answers);
+
+        let heard = walled.raft.now().unreachable.len();
+        other.wire.cut();
+        // Without any way it is reported again, as often as connecting fails.
+        walled
+            .raft
+            .until("the cut", |received| received.unreachable.len() > heard)
+            .await;
+        other.connected(&walled).await;
+    }
+}
+
 #[tokio::test]
 async fn a_member_that_is_not_there_yet_is_reached_when_it_comes() {
     let a = Node::start(1).await;

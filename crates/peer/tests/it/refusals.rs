@@ -5,7 +5,7 @@ use api::quorate::peer::RaftBatch;
 use api::quorate::peer::peer_client::PeerClient;
 use futures::StreamExt;
 use model::{ClusterId, MemberId};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Status, Streaming};
 
 /// Speaks to a member as somebody: cluster, sender, addressee.
 async fn stream(to: &Node, headers: &[(&'static str, &str)], batches: Vec<RaftBatch>) -> Result<(), Status> {
@@ -16,11 +16,16 @@ async fn stream(to: &Node, headers: &[(&'static str, &str)], batches: Vec<RaftBa
             .metadata_mut()
             .insert(*name, value.parse().expect("value"));
     }
-    let mut answer = client.raft(request).await?.into_inner();
-    tokio::time::timeout(PATIENCE, answer.message())
-        .await
-        .expect("an end")
-        .map(|_| ())
+    end_of(client.raft(request).await?.into_inner()).await
+}
+
+/// How the answer to a stream ends; signs of life may come before.
+async fn end_of(mut answer: Streaming<RaftBatch>) -> Result<(), Status> {
+    let end = async {
+        while answer.message().await?.is_some() {}
+        Ok(())
+    };
+    tokio::time::timeout(PATIENCE, end).await.expect("an end")
 }
 
 const GOOD: [(&str, &str); 3] = [
@@ -121,9 +126,8 @@ async fn a_message_that_does_not_end_is_given_up() {
     for (name, value) in GOOD {
         request.metadata_mut().insert(name, value.parse().expect("value"));
     }
-    let mut answer = client.raft(request).await.expect("accepted").into_inner();
-    let end = tokio::time::timeout(PATIENCE, answer.message()).await;
-    let status = end.expect("an end").expect_err("a reason");
+    let answer = client.raft(request).await.expect("accepted").into_inner();
+    let status = end_of(answer).await.expect_err("a reason");
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(a.raft.now().messages.len(), 1);
 }

@@ -265,6 +265,15 @@ impl Connector for Wired {
     }
 }
 
+/// A firewall around a member: nobody can be reached from inside.
+pub struct Walled;
+
+impl Connector for Walled {
+    fn connect(&self, _: Url) -> BoxFuture<'static, io::Result<BoxIo>> {
+        std::future::ready(Err(io::ErrorKind::PermissionDenied.into())).boxed()
+    }
+}
+
 struct Cuttable {
     io: BoxIo,
     cut: BoxFuture<'static, ()>,
@@ -344,6 +353,20 @@ impl Node {
         let wire = Wire::new();
         let connector = Arc::new(Wired(wire.clone()));
         Self::start_with(cluster, id, url, accept_tcp(listener), connector, wire)
+    }
+
+    /// One that cannot connect to others.
+    pub async fn start_walled(id: u64) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let url = format!("http://{}", listener.local_addr().expect("address"));
+        Self::start_with(
+            CLUSTER,
+            id,
+            url,
+            accept_tcp(listener),
+            Arc::new(Walled),
+            Wire::new(),
+        )
     }
 
     pub fn start_with(
