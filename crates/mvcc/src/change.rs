@@ -25,7 +25,8 @@ pub struct Change {
     pub event: Bytes,
     /// Encoded `mvccpb.KeyValue`: the new version, or key and revision of the delete.
     pub kv: Bytes,
-    /// Encoded version that the key had before this revision; empty for none, or if it is compacted.
+    /// Encoded version that the key had before this revision; empty for none, if it is compacted, or if this revision
+    /// has created the key, though it may have deleted it first: etcd gives a creation no previous version.
     pub prev_kv: Bytes,
 }
 
@@ -42,4 +43,12 @@ impl Change {
     pub fn bytes(&self) -> usize {
         size_of::<Change>() + self.event.len() + self.prev_kv.len()
     }
+}
+
+/// What a key was before the revision that made these changes of it and others: what the first of them says that is no
+/// creation.
+pub(crate) fn earlier_prev_kv(changes: &[Change], key: &[u8]) -> Bytes {
+    let mut own = changes.iter().rev().filter(|change| change.key == key);
+    own.find(|change| !change.prev_kv.is_empty())
+        .map_or_else(Bytes::new, |change| change.prev_kv.clone())
 }

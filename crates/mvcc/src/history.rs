@@ -1,11 +1,12 @@
 //! Reading the log back as events, for watchers that are behind.
 
+use crate::change::earlier_prev_kv;
 use crate::format::{LogRow, log_revision};
 use crate::kv::Fields;
 use crate::reader::log_kv;
 use crate::{Change, Changes, Error, Result};
 use bytes::Bytes;
-use model::{EventKind, Rejection, Revision, RevisionKey};
+use model::{Rejection, Revision, RevisionKey};
 use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -78,25 +79,18 @@ fn change(
     let fields = Fields::parse(&kv)?;
     let key = kv.slice_ref(fields.key);
     // What the key was before this revision: as with etcd, not even a transaction's own changes count.
-    let may_repeat = match parsed.replaced {
-        Some(replaced) => replaced.at.main == at.main,
-        None => parsed.row.kind == EventKind::Put,
-    };
-    let repeated = earlier
-        .iter()
-        .rev()
-        .find(|change| may_repeat && change.key == key);
-    let prev_kv = match (repeated, parsed.replaced) {
-        (Some(change), _) => change.prev_kv.clone(),
+    let prev_kv = match parsed.replaced {
+        _ if fields.is_creation(parsed.row.kind) => Bytes::new(),
+        Some(replaced) if replaced.at.main == at.main => earlier_prev_kv(earlier, &key),
         // etcd reads the previous version at the revision before, which must not be compacted.
-        (None, Some(replaced)) if at.main.0 > compacted.0 => {
+        Some(replaced) if at.main.0 > compacted.0 => {
             let log = snapshot.get(Family::Log, &replaced.at.encode())?.ok_or_else(|| {
                 let RevisionKey { main, sub } = replaced.at;
                 Error::Damaged(format!("revision {main}/{sub} is missing in log"))
             })?;
             log_kv(&log)?
         }
-        (None, _) => Bytes::new(),
+        _ => Bytes::new(),
     };
     Ok(Change {
         key,

@@ -2,6 +2,7 @@
 
 use crate::{Error, Result};
 use bytes::Bytes;
+use model::EventKind;
 
 /// A version of a key, taken apart; `encoded` is the `mvccpb.KeyValue` it came from, and all bytes share its memory.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,6 +51,11 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// Whether a change with these fields creates the key, as etcd's clients tell it.
+    pub fn is_creation(&self, kind: EventKind) -> bool {
+        kind == EventKind::Put && self.create == self.modified
+    }
+
     pub fn parse(kv: &'a [u8]) -> Result<Fields<'a>> {
         let mut input = Input(kv);
         let mut fields = Fields::default();

@@ -1,5 +1,6 @@
 //! One request being executed.
 
+use crate::change::earlier_prev_kv;
 use crate::format::{Record, Replaced, Row, Superseded};
 use crate::kv::Fields;
 use crate::reader::{Arena, Order, Reader};
@@ -135,10 +136,11 @@ impl<'a> Tx<'a> {
         };
         let superseded = before.superseded();
         let record = Record::encode(kind, at, superseded, fields);
-        let prev_kv = match (self.changed_before(fields.key), before) {
-            (Some(change), _) => change.prev_kv.clone(),
-            (None, Before::Version(before)) => before.kv.encoded.clone(),
-            (None, Before::Mark(_) | Before::Nothing) => Bytes::new(),
+        let prev_kv = match before {
+            _ if fields.is_creation(kind) => Bytes::new(),
+            _ if self.changed_before(fields.key) => earlier_prev_kv(&self.changes, fields.key),
+            Before::Version(before) => before.kv.encoded.clone(),
+            Before::Mark(_) | Before::Nothing => Bytes::new(),
         };
         let change = self.writer.add(kind, at, superseded, record, prev_kv)?;
         if self.changes.is_empty() {
@@ -149,14 +151,13 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    /// This request's last change of `key`: the previous version that watchers get is the one before the request.
-    fn changed_before(&self, key: &[u8]) -> Option<&Change> {
+    /// Whether this request has changed `key` already.
+    fn changed_before(&self, key: &[u8]) -> bool {
         if self.changes.is_empty() {
-            return None;
+            return false;
         }
-        let versions = self.writer.overlay().get(key)?;
-        let at = versions.newest().at;
-        (at.main == self.revision).then(|| &self.changes[at.sub as usize])
+        let versions = self.writer.overlay().get(key);
+        versions.is_some_and(|versions| versions.newest().at.main == self.revision)
     }
 
     fn ready(&self) -> Result<()> {

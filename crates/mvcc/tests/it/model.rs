@@ -74,7 +74,7 @@ impl Model {
             value: value.clone(),
             lease,
         };
-        self.event(key, EventKind::Put, version.encode());
+        self.event(key, EventKind::Put, version.encode(), version.create == modified);
         state.insert(key.clone(), version);
         self.open = Some(state);
         before
@@ -87,7 +87,7 @@ impl Model {
         for key in keys {
             let (mut state, before) = self.change(&key);
             let kv = encode_key_value(&key, 0, self.revision + 1, 0, b"", 0);
-            self.event(&key, EventKind::Delete, kv);
+            self.event(&key, EventKind::Delete, kv, false);
             state.remove(&key);
             deleted.extend(before);
             self.open = Some(state);
@@ -219,7 +219,7 @@ impl Model {
         (state.clone(), state.get(key).cloned())
     }
 
-    fn event(&mut self, key: &Bytes, kind: EventKind, kv: Bytes) {
+    fn event(&mut self, key: &Bytes, kind: EventKind, kv: Bytes, created: bool) {
         let revision = self.revision + 1;
         let sub = self
             .events
@@ -227,7 +227,8 @@ impl Model {
             .rev()
             .take_while(|event| event.revision == revision)
             .count();
-        let before = self.states.last().unwrap().get(key);
+        // A creation has no previous version, though its revision may have deleted one.
+        let before = self.states.last().unwrap().get(key).filter(|_| !created);
         self.events.push(Event {
             revision,
             sub: sub as i64,

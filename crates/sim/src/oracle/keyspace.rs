@@ -296,7 +296,11 @@ impl KeySpace {
             key: put.key.clone(),
             delete: false,
             kv: version.encode(&put.key),
-            prev_kv: self.before(&put.key),
+            // A creation has none, though its revision may have deleted one.
+            prev_kv: match version.create == modified {
+                true => Bytes::new(),
+                false => self.before(&put.key),
+            },
         });
         self.keys.entry(put.key.clone()).or_default().push(version);
         pb::PutResponse {
