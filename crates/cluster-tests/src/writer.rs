@@ -113,15 +113,31 @@ async fn write(
     promised
 }
 
-/// All keys under a prefix with their revisions.
+/// Keys asked for at a time: an answer must stay below what gRPC's clients take.
+const PAGE: i64 = 10_000;
+
+/// All keys under a prefix, which ends with a slash, with their revisions.
 pub async fn stored(client: &mut Client, prefix: &str) -> anyhow::Result<BTreeMap<String, i64>> {
-    let options = etcd_client::GetOptions::new().with_prefix().with_keys_only();
-    let answer = client.get(prefix, Some(options)).await?;
-    Ok(answer
-        .kvs()
-        .iter()
-        .map(|kv| (String::from_utf8_lossy(kv.key()).into_owned(), kv.mod_revision()))
-        .collect())
+    // Behind a slash comes a zero.
+    let end = format!("{}0", prefix.trim_end_matches('/'));
+    let mut all = BTreeMap::new();
+    let mut from = prefix.to_owned();
+    loop {
+        let options = etcd_client::GetOptions::new().with_range(end.clone());
+        let answer = client
+            .get(from, Some(options.with_keys_only().with_limit(PAGE)))
+            .await?;
+        all.extend(
+            answer
+                .kvs()
+                .iter()
+                .map(|kv| (String::from_utf8_lossy(kv.key()).into_owned(), kv.mod_revision())),
+        );
+        match all.last_key_value() {
+            Some((last, _)) if answer.more() => from = format!("{last}\0"),
+            _ => return Ok(all),
+        }
+    }
 }
 
 impl Writer {
