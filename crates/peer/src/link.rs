@@ -358,8 +358,8 @@ pub(crate) async fn batch(messages: impl Future<Output = Vec<Bytes>>) -> RaftBat
     batch
 }
 
-/// Everything that is put into the outbox, and something now and then, for as long as somebody takes it. A type of its own around the boxed stream:
-/// inside a call to tonic the compiler no longer knows that the box borrows nothing.
+/// Everything that is put into the outbox, and something now and then, for as long as somebody takes it. A type of its
+/// own around the boxed stream: inside a call to tonic the compiler no longer knows that the box borrows nothing.
 struct Batches(BoxStream<'static, RaftBatch>);
 
 impl Batches {
