@@ -6,6 +6,7 @@ use crate::cut::Cut;
 use crate::frames::Frames;
 use crate::methods::{Kind, Method};
 use crate::pieces::Pieces;
+use crate::unread::Unread;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
@@ -22,10 +23,6 @@ use tonic::{Code, Status};
 
 /// Time from the first byte of a message to its last. The largest needs 35 kB a second.
 pub(crate) const MESSAGE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Answers from this size on are counted while they are sent. Smaller ones are bounded by the number of calls, and what
-/// a connection holds back of them by [`crate::serve`].
-const LARGE_ANSWER: usize = 1 << 20;
 
 /// Where the bytes of a call's requests come from.
 pub(crate) enum Source {
@@ -227,18 +224,18 @@ pub(crate) struct RpcBody {
     call: Call,
     cut: Option<Cut>,
     ended: bool,
-    /// What the answer takes until it is sent, if that is much.
-    _held: Option<Reservation>,
 }
 
 impl RpcBody {
-    /// Takes the response of a handler. A unary call has ended with it; a stream may be cut.
+    /// Takes the response of a handler, which is refused where clients that do not read their answers hold too much
+    /// already. A unary call has ended with it; a stream may be cut.
     pub fn response(
         mut call: Call,
+        unread: &Unread,
         response: http::Response<Reply>,
         cut: Option<Cut>,
     ) -> http::Response<RpcBody> {
-        let (response, held) = hold(&call.core, response);
+        let response = counted(unread, response).unwrap_or_else(crate::unary::refuse);
         if let Some(code) = code_in(response.headers()) {
             call.end(code);
         } else if call.method.kind() == Kind::Unary {
@@ -251,28 +248,19 @@ impl RpcBody {
             call,
             cut,
             ended: false,
-            _held: held,
         })
     }
 }
 
-/// Counts a large answer, or refuses it where clients that do not read theirs hold too much already. One alone may be
-/// of any size.
-fn hold(core: &Core, response: http::Response<Reply>) -> (http::Response<Reply>, Option<Reservation>) {
-    let len = match response.body() {
-        Reply::Message(Some(message)) => message.len(),
-        Reply::Pieces(pieces) => pieces.iter().map(Bytes::len).sum(),
-        _ => 0,
+/// Counts what a handler answers with until it is sent. Streams are made while they are read.
+fn counted(unread: &Unread, response: http::Response<Reply>) -> Result<http::Response<Reply>, Status> {
+    let (parts, reply) = response.into_parts();
+    let reply = match reply {
+        Reply::Message(Some(message)) => Reply::message(unread.count(message)?),
+        Reply::Pieces(pieces) => Reply::Pieces(unread.count_pieces(pieces)?),
+        reply => reply,
     };
-    if len < LARGE_ANSWER {
-        return (response, None);
-    }
-    let shared = &core.shared;
-    let mut held = Reservation::new(&shared.answers);
-    match held.hold(len.min(shared.options.send_bytes_max)) {
-        Ok(()) => (response, Some(held)),
-        Err(status) => (crate::unary::refuse(status), None),
-    }
+    Ok(http::Response::from_parts(parts, reply))
 }
 
 fn code_in(headers: &HeaderMap) -> Option<Code> {

@@ -1,5 +1,5 @@
 //! Memory that clients make this member hold: requests on their way in, before it is known what they ask for, and
-//! answers on their way out, for as long as they are not read.
+//! answers on their way out, for as long as they are not read (see [`crate::unread`]).
 
 use crate::rejected;
 use model::Rejection;

@@ -29,6 +29,7 @@ mod socket;
 mod status;
 mod trace;
 mod unary;
+mod unread;
 
 pub use json::requests as json_requests;
 pub use options::{Options, SnapshotWriter};

@@ -21,8 +21,8 @@ pub struct Options {
     /// Bytes of requests that may be on their way in at once, over all connections, not counting those that arrive in
     /// one piece; more are refused as too many requests.
     pub receive_bytes_max: usize,
-    /// Bytes of large answers that may be on their way out at once; more are refused as too many requests, unless there
-    /// is but one. At least 64 KiB.
+    /// Bytes of answers that may be on their way out at once, half of them on one connection; more are refused as too
+    /// many requests, unless there is but one. Answers of less than 4 KiB are not counted. At least 64 KiB.
     pub send_bytes_max: usize,
     /// Connections of clients at once; further ones wait until another ends.
     pub connections_max: usize,

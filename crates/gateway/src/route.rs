@@ -5,6 +5,7 @@ use crate::core::Core;
 use crate::rpc::{self, ClientVersion};
 use crate::socket::{ClientCertificate, Traffic};
 use crate::trace;
+use crate::unread::Unread;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -17,15 +18,19 @@ pub(crate) struct Connection {
     /// What the handshake found out; `None` for plain text.
     pub certificate: Option<ClientCertificate>,
     client: ClientVersion,
+    /// What its answers may take until they are read.
+    pub unread: Unread,
 }
 
 impl Connection {
     pub fn new(core: Arc<Core>, traffic: Traffic, certificate: Option<ClientCertificate>) -> Connection {
+        let unread = Unread::new(&core.shared.answers, core.shared.options.send_bytes_max);
         Connection {
             core,
             traffic,
             certificate,
             client: ClientVersion::default(),
+            unread,
         }
     }
 
@@ -45,7 +50,7 @@ impl Connection {
         match (is_call(request.headers()), self.traffic) {
             (true, Traffic::All | Traffic::Grpc) => {
                 let request = request.map(Source::Wire);
-                rpc::call(Arc::clone(&self.core), &self.client, request).await
+                rpc::call(Arc::clone(&self.core), &self.client, &self.unread, request).await
             }
             (false, Traffic::All | Traffic::Http | Traffic::Metrics) => {
                 crate::http::answer(self, request).await

@@ -8,6 +8,7 @@ use crate::metrics::VersionCounters;
 use crate::rejected;
 use crate::services::Answer;
 use crate::unary;
+use crate::unread::Unread;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::Full;
@@ -24,6 +25,7 @@ pub(crate) struct ClientVersion(OnceLock<(Option<HeaderValue>, VersionCounters)>
 pub(crate) async fn call(
     core: Arc<Core>,
     client: &ClientVersion,
+    unread: &Unread,
     request: Request<Source>,
 ) -> Response<ResponseBody> {
     let method = match Method::find(request.uri().path()) {
@@ -32,17 +34,17 @@ pub(crate) async fn call(
     };
     let call = Call::start(Arc::clone(&core), method);
     let response = match admit(&core, client, method, request.headers()) {
-        Err(status) => RpcBody::response(call, unary::refuse(status), None),
+        Err(status) => RpcBody::response(call, unread, unary::refuse(status), None),
         Ok(()) => {
             let timeout = timeout(request.headers());
             let needs_leader = needs_leader(request.headers());
             let request = request.map(|source| RequestBody::new(source, Arc::clone(&core), method));
             let answer = core.services.call(method, request);
             if method.kind() == Kind::Unary {
-                RpcBody::response(call, within(timeout, answer).await, None)
+                RpcBody::response(call, unread, within(timeout, answer).await, None)
             } else {
                 let cut = cut(&core.shared, method, needs_leader, timeout);
-                RpcBody::response(call, answer.await, Some(cut))
+                RpcBody::response(call, unread, answer.await, Some(cut))
             }
         }
     };

@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub defragmenting: watch::Sender<usize>,
     /// Memory for requests on their way in.
     pub budget: Arc<Budget>,
-    /// Memory for large answers on their way out.
+    /// Memory for answers on their way out.
     pub answers: Arc<Budget>,
     /// One permit for each call through the JSON gateway.
     pub json_calls: Arc<Semaphore>,

@@ -48,6 +48,26 @@ impl Store {
         history(&view, view.compacted, hash_revision, any_kept)
     }
 
+    /// [`Store::hash_kv`] for whoever compares answers before and after a compaction to `revision`: as long as no other
+    /// compaction comes between or after, what was answered before is answered again. etcd answers what the compaction
+    /// computed from all keys, which is the same. Only the last answers are remembered, and by this process alone, so
+    /// members must not be judged by it.
+    pub fn hash_kv_as_told(&self, revision: Revision) -> Result<HashKv> {
+        let hashes = &self.shared.hashes;
+        let compactions = || {
+            let head = self.shared.ground.lock().head;
+            (head.compacted, head.previous)
+        };
+        if let Some(told) = hashes.told(revision)
+            && compactions() == (revision, told.compact_revision)
+        {
+            return Ok(told);
+        }
+        let hash = self.hash_kv(revision)?;
+        hashes.tell(hash);
+        Ok(hash)
+    }
+
     /// Hashes of the last compactions that computed one, oldest first.
     pub fn compaction_hashes(&self) -> Vec<HashKv> {
         self.shared.hashes.kept.lock().stored.clone()
@@ -101,6 +121,8 @@ struct Kept {
     begun: Option<HashKv>,
     /// Of those that ended, oldest first.
     stored: Vec<HashKv>,
+    /// Answers to clients, oldest first.
+    told: Vec<HashKv>,
 }
 
 impl Hashes {
@@ -114,24 +136,38 @@ impl Hashes {
     pub fn finish(&self, target: Revision) -> Option<HashKv> {
         let mut kept = self.kept.lock();
         let hash = kept.begun.take().filter(|hash| hash.hash_revision == target)?;
-        if kept.stored.len() == Self::LEN_MAX {
-            kept.stored.remove(0);
-        }
-        kept.stored.push(hash);
+        push(&mut kept.stored, hash);
         Some(hash)
     }
 
     pub fn get(&self, revision: Revision) -> Option<HashKv> {
-        let kept = self.kept.lock();
-        kept.stored
-            .iter()
-            .find(|hash| hash.hash_revision == revision)
-            .copied()
+        find(&self.kept.lock().stored, revision)
+    }
+
+    fn told(&self, revision: Revision) -> Option<HashKv> {
+        find(&self.kept.lock().told, revision)
+    }
+
+    fn tell(&self, hash: HashKv) {
+        let told = &mut self.kept.lock().told;
+        told.retain(|other| other.hash_revision != hash.hash_revision);
+        push(told, hash);
     }
 
     pub fn clear(&self) {
         *self.kept.lock() = Kept::default();
     }
+}
+
+fn push(hashes: &mut Vec<HashKv>, hash: HashKv) {
+    if hashes.len() == Hashes::LEN_MAX {
+        hashes.remove(0);
+    }
+    hashes.push(hash);
+}
+
+fn find(hashes: &[HashKv], revision: Revision) -> Option<HashKv> {
+    hashes.iter().find(|hash| hash.hash_revision == revision).copied()
 }
 
 /// etcd hashes its rows up to `revision` in order. Of those up to `compacted` it takes what `revision` still needs, so

@@ -338,8 +338,8 @@ fn engine_options(core: &Arc<Core>, layout: &Layout, reports: Arc<Reports>) -> r
             }
         }
     };
-    // Elections need timeouts that differ between members and boots.
-    let seed = core.member.0.rotate_left(32) ^ core.clock.time_of_day().as_nanos() as u64;
+    // Elections need timeouts that differ between members and boots, also of machines that the same switch turns on.
+    let seed = options.surroundings.random() as u64;
     raft_engine::Options {
         heartbeat_interval: options.heartbeat,
         clock: {

@@ -187,6 +187,10 @@ impl Inbox {
                 },
             )
         };
+        #[cfg(feature = "shuttle")]
+        if crate::sync::slips::is(crate::sync::slips::Slip::ClosesSilently) {
+            return;
+        }
         self.wake.notify_all();
         drop(left);
     }

@@ -10,6 +10,7 @@ use crate::inbox::{Bounds, Inbox, Mail};
 use crate::queue::Queue;
 use crate::shared::take_turns;
 use crate::sync::Mutex;
+use crate::sync::slips::{self, Slip};
 
 const THREADS: u8 = 3;
 const PROPOSALS: u8 = 2;
@@ -84,26 +85,28 @@ impl Model {
 /// Somebody leaves a proposal to another thread that has looked already: it would lie there until the next tick.
 #[test]
 fn nothing_is_left_lying_when_everybody_has_gone() {
-    schedules(|| {
-        let model = Model::new(Some(Seen::default()));
-        // The raft thread, when a tick is due.
-        let ticking = model.clone();
-        let ticks = thread::spawn(move || {
-            for _ in 0..2 {
-                if let Some(seen) = &mut *ticking.place.lock()
-                    && let Some(mail) = ticking.inbox.take_now()
-                {
-                    Model::turn(seen, mail);
-                }
-                ticking.drive();
+    schedules(proposals_and_ticks);
+}
+
+fn proposals_and_ticks() {
+    let model = Model::new(Some(Seen::default()));
+    // The raft thread, when a tick is due.
+    let ticking = model.clone();
+    let ticks = thread::spawn(move || {
+        for _ in 0..2 {
+            if let Some(seen) = &mut *ticking.place.lock()
+                && let Some(mail) = ticking.inbox.take_now()
+            {
+                Model::turn(seen, mail);
             }
-        });
-        for thread in model.proposers() {
-            thread.join().expect("no panic");
+            ticking.drive();
         }
-        ticks.join().expect("no panic");
-        model.assert_complete();
     });
+    for thread in model.proposers() {
+        thread.join().expect("no panic");
+    }
+    ticks.join().expect("no panic");
+    model.assert_complete();
 }
 
 /// What comes before the loop is in its place.
@@ -127,56 +130,60 @@ fn what_came_before_the_loop_is_taken_by_it() {
 /// A thread that sleeps until the engine is closed, and is not told.
 #[test]
 fn closing_wakes_the_raft_thread_and_ends_all_turns() {
-    schedules(|| {
-        let model = Model::new(Some(Seen::default()));
-        let sleeping = model.clone();
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "some time, which in a model never comes"
-        )]
-        let never = std::time::Instant::now();
-        let raft = thread::spawn(move || while sleeping.inbox.sleep(never) {});
-        let proposers = model.proposers();
-        model.inbox.close();
-        raft.join().expect("no panic");
-        for thread in proposers {
-            thread.join().expect("no panic");
-        }
-        assert!(model.inbox.take_now().is_none());
-        assert!(!model.inbox.is_urgent(), "nobody will come for it");
-    });
+    schedules(closing);
+}
+
+fn closing() {
+    let model = Model::new(Some(Seen::default()));
+    let sleeping = model.clone();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "some time, which in a model never comes"
+    )]
+    let never = std::time::Instant::now();
+    let raft = thread::spawn(move || while sleeping.inbox.sleep(never) {});
+    let proposers = model.proposers();
+    model.inbox.close();
+    raft.join().expect("no panic");
+    for thread in proposers {
+        thread.join().expect("no panic");
+    }
+    assert!(model.inbox.take_now().is_none());
+    assert!(!model.inbox.is_urgent(), "nobody will come for it");
 }
 
 /// The log writer's queue: a group that is handed over while the writer goes to sleep.
 #[test]
 fn a_group_is_never_left_in_the_queue() {
-    schedules(|| {
-        let queue = Arc::new(Queue::default());
-        let reading = queue.clone();
-        let reader = thread::spawn(move || {
-            let mut all = Vec::new();
-            while let Some(items) = reading.take() {
-                all.extend(items);
-            }
-            all
-        });
-        let writers: Vec<_> = (0..THREADS)
-            .map(|thread| {
-                let queue = queue.clone();
-                thread::spawn(move || (0..PROPOSALS).for_each(|number| queue.push((thread, number))))
-            })
-            .collect();
-        for writer in writers {
-            writer.join().expect("no panic");
+    schedules(groups);
+}
+
+fn groups() {
+    let queue = Arc::new(Queue::default());
+    let reading = queue.clone();
+    let reader = thread::spawn(move || {
+        let mut all = Vec::new();
+        while let Some(items) = reading.take() {
+            all.extend(items);
         }
-        queue.finish();
-        let mut all = reader.join().expect("no panic");
-        all.sort_unstable();
-        let expected: Vec<_> = (0..THREADS)
-            .flat_map(|thread| (0..PROPOSALS).map(move |number| (thread, number)))
-            .collect();
-        assert_eq!(all, expected);
+        all
     });
+    let writers: Vec<_> = (0..THREADS)
+        .map(|thread| {
+            let queue = queue.clone();
+            thread::spawn(move || (0..PROPOSALS).for_each(|number| queue.push((thread, number))))
+        })
+        .collect();
+    for writer in writers {
+        writer.join().expect("no panic");
+    }
+    queue.finish();
+    let mut all = reader.join().expect("no panic");
+    all.sort_unstable();
+    let expected: Vec<_> = (0..THREADS)
+        .flat_map(|thread| (0..PROPOSALS).map(move |number| (thread, number)))
+        .collect();
+    assert_eq!(all, expected);
 }
 
 /// A writer that waits for ever for what was dropped.
@@ -192,4 +199,20 @@ fn an_abandoned_queue_lets_its_reader_go() {
         writer.join().expect("no panic");
         assert!(queue.is_empty());
     });
+}
+
+/// Models that find nothing prove nothing.
+#[test]
+fn slips_are_found() {
+    let models: [(Slip, fn()); 3] = [
+        (Slip::OneLook, proposals_and_ticks),
+        (Slip::LooksBeforeItSleeps, groups),
+        (Slip::ClosesSilently, closing),
+    ];
+    for (number, (slip, model)) in models.into_iter().enumerate() {
+        slips::make(Some(slip));
+        let found = std::panic::catch_unwind(|| schedules(model));
+        slips::make(None);
+        assert!(found.is_err(), "slip {number} goes unnoticed");
+    }
 }

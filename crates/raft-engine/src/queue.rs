@@ -42,6 +42,11 @@ impl<T> Queue<T> {
     pub fn take(&self) -> Option<Vec<T>> {
         let mut state = self.state.lock();
         while state.items.is_empty() && !state.finished {
+            #[cfg(feature = "shuttle")]
+            if crate::sync::slips::is(crate::sync::slips::Slip::LooksBeforeItSleeps) {
+                drop(state);
+                state = self.state.lock();
+            }
             self.wake.wait(&mut state);
         }
         let items = mem::take(&mut state.items);

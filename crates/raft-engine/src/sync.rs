@@ -7,6 +7,36 @@ pub(crate) use parking_lot::{Condvar, Mutex};
 #[cfg(feature = "shuttle")]
 pub(crate) use modelled::{Condvar, Mutex};
 
+/// Slips of the threads that the models must notice, for tests of the models themselves.
+#[cfg(feature = "shuttle")]
+pub(crate) mod slips {
+    use std::cell::Cell;
+
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Slip {
+        /// Whoever had the raft loop goes without another look into the inbox.
+        OneLook,
+        /// The log writer lets go of its queue between looking into it and falling asleep.
+        LooksBeforeItSleeps,
+        /// The inbox is closed, and nobody is woken.
+        ClosesSilently,
+    }
+
+    thread_local! {
+        /// A model is one thread, whatever it models.
+        static SLIP: Cell<Option<Slip>> = const { Cell::new(None) };
+    }
+
+    #[cfg(test)]
+    pub(crate) fn make(slip: Option<Slip>) {
+        SLIP.set(slip);
+    }
+
+    pub(crate) fn is(slip: Slip) -> bool {
+        SLIP.get() == Some(slip)
+    }
+}
+
 #[cfg(feature = "shuttle")]
 mod modelled {
     use shuttle::sync;

@@ -188,3 +188,12 @@ fn closing_tells_every_reader() {
         reader.join().expect("no panic");
     });
 }
+
+/// Models that find nothing prove nothing.
+#[test]
+fn a_slip_is_found() {
+    crate::sync::slip(true);
+    let found = std::panic::catch_unwind(|| schedules(|| story(100)));
+    crate::sync::slip(false);
+    assert!(found.is_err(), "it goes unnoticed");
+}

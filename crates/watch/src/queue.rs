@@ -168,6 +168,11 @@ impl Queue {
             if inner.closed {
                 return Poll::Ready(None);
             }
+            #[cfg(feature = "shuttle")]
+            if crate::sync::slips() {
+                drop(inner);
+                inner = self.inner.lock();
+            }
             if !inner
                 .reader
                 .as_ref()

@@ -7,6 +7,23 @@ pub(crate) use parking_lot::Mutex;
 pub(crate) use modelled::Mutex;
 
 #[cfg(feature = "shuttle")]
+thread_local! {
+    /// Whether readers let go of their queue between looking into it and falling asleep, which the models must notice.
+    /// A model is one thread, whatever it models.
+    static SLIPS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+#[cfg(all(test, feature = "shuttle"))]
+pub(crate) fn slip(on: bool) {
+    SLIPS.set(on);
+}
+
+#[cfg(feature = "shuttle")]
+pub(crate) fn slips() -> bool {
+    SLIPS.get()
+}
+
+#[cfg(feature = "shuttle")]
 mod modelled {
     use shuttle::sync::{self, MutexGuard};
 

@@ -7,25 +7,25 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const RANGE: &str = "/etcdserverpb.KV/Range";
+pub const RANGE: &str = "/etcdserverpb.KV/Range";
 const RANGE_STREAM: &str = "/etcdserverpb.KV/RangeStream";
 const PUT: &str = "/etcdserverpb.KV/Put";
 const TXN: &str = "/etcdserverpb.KV/Txn";
-const WATCH: &str = "/etcdserverpb.Watch/Watch";
-const WINDOW: u32 = 65_535;
+pub const WATCH: &str = "/etcdserverpb.Watch/Watch";
+pub const WINDOW: u32 = 65_535;
 /// Enough for a server that is under attack, on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A member under attack, and a client that only wants to be served.
-struct Story {
-    cluster: Cluster,
+pub struct Story {
+    pub cluster: Cluster,
     witness: Witness,
     /// Memory before the attack, in MiB.
     before: u64,
 }
 
 impl Story {
-    async fn begin(setup: Setup) -> Story {
+    pub async fn begin(setup: Setup) -> Story {
         let cluster = setup.flag("--rpc-threads=1").start(1).await;
         let witness = Witness::start(cluster.members[0].endpoint()).await;
         let [before, _] = cluster.members[0].memory();
@@ -36,16 +36,16 @@ impl Story {
         }
     }
 
-    fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.cluster.members[0].client_port
     }
 
-    async fn wire(&self) -> Wire {
+    pub async fn wire(&self) -> Wire {
         Wire::open(self.port(), WINDOW).await.expect("the member listens")
     }
 
     /// What must hold after every attack, with the most memory that it may have cost, in MiB.
-    async fn end(mut self, memory: u64) {
+    pub async fn end(mut self, memory: u64) {
         let port = self.port();
         let report = self.witness.was_served().await;
         let member = &mut self.cluster.members[0];
@@ -76,7 +76,7 @@ fn put(key: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 /// Puts so many megabytes below a prefix.
-async fn store(cluster: &Cluster, prefix: &str, megabytes: usize) {
+pub async fn store(cluster: &Cluster, prefix: &str, megabytes: usize) {
     let value = vec![b'v'; 1 << 20];
     for n in 0..megabytes {
         put_some_time(cluster, &format!("{prefix}/{n:04}"), &value).await;
@@ -84,7 +84,7 @@ async fn store(cluster: &Cluster, prefix: &str, megabytes: usize) {
 }
 
 /// A put by a newcomer, who is served in the end, however busy the machine.
-async fn put_some_time(cluster: &Cluster, key: &str, value: &[u8]) {
+pub async fn put_some_time(cluster: &Cluster, key: &str, value: &[u8]) {
     eventually(PATIENCE, async || {
         cluster.client_of(0).await.put(key, value, None).await?;
         Ok(())
@@ -450,33 +450,6 @@ async fn pings_and_settings_for_whoever_does_not_read_the_answers() {
     let flood = async { while wire.frame(kind::DATA, 0, 1, &[]).await.is_ok() && !wire.is_closed() {} };
     let _ = tokio::time::timeout(Duration::from_secs(3), flood).await;
     story.end(100).await;
-}
-
-/// What is to be sent is kept for whoever never reads it.
-#[tokio::test(flavor = "multi_thread")]
-async fn watchers_that_never_read_cost_little() {
-    let story = Story::begin(Setup::default()).await;
-    let create = wire::field(
-        1,
-        &[wire::field(1, b"w"), wire::field(2, b"x"), wire::number(3, 1)].concat(),
-    );
-    let mut held = Vec::new();
-    for n in 0..100 {
-        // Some never open a window, some do not even read their socket.
-        let wire = if n % 2 == 0 {
-            Wire::open(story.port(), 0).await
-        } else {
-            Wire::deaf(story.port(), WINDOW).await
-        };
-        let mut wire = wire.unwrap();
-        for id in [1, 3, 5] {
-            wire.request(id, WATCH, &create, false).await.unwrap();
-        }
-        held.push(wire);
-    }
-    // The store and the log of events take their share of it.
-    store(&story.cluster, "w", 150).await;
-    story.end(700).await;
 }
 
 /// HTTP/1 in every wrong form.

@@ -22,4 +22,5 @@ mod restore;
 mod syscalls;
 mod times;
 mod tls;
+mod unread;
 mod watches;

@@ -48,8 +48,8 @@ pub(crate) async fn answer(connection: &Connection, request: Request<Incoming>) 
         return error::unary(&crate::rejected(model::Rejection::Stopped));
     };
     match method.kind() {
-        Kind::Unary => unary(core, method, schema, request).await,
-        _ => streaming(core, method, schema, request, permit).await,
+        Kind::Unary => unary(connection, method, schema, request).await,
+        _ => streaming(connection, method, schema, request, permit).await,
     }
 }
 
@@ -68,25 +68,25 @@ pub fn requests(path: &str, body: &[u8], bytes_max: usize) -> Result<Vec<Vec<u8>
 }
 
 async fn unary(
-    core: &Arc<Core>,
+    connection: &Connection,
     method: Method,
     schema: &'static Schema,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    match try_unary(core, method, schema, request).await {
+    match try_unary(connection, method, schema, request).await {
         Ok(json) => crate::http::body(StatusCode::OK, JSON, json),
         Err(status) => error::unary(&status),
     }
 }
 
 async fn try_unary(
-    core: &Arc<Core>,
+    connection: &Connection,
     method: Method,
     schema: &Schema,
     request: Request<Incoming>,
-) -> Result<Vec<u8>, Status> {
-    let request = whole_request(core, method, schema, request).await?;
-    let response = rpc::call(Arc::clone(core), &ClientVersion::default(), request).await;
+) -> Result<Bytes, Status> {
+    let request = whole_request(&connection.core, method, schema, request).await?;
+    let response = call(connection, request).await;
     let mut messages = Messages::of(response)?;
     let message = messages
         .next()
@@ -94,11 +94,14 @@ async fn try_unary(
         .ok_or_else(|| Status::internal("no answer"))?;
     // The status follows the message.
     while messages.next().await?.is_some() {}
-    schema.json_of(message)
+    let json = schema.json_of(message)?;
+    // What it was made of has been let go.
+    drop(messages);
+    connection.unread.count(json.into())
 }
 
 async fn streaming(
-    core: &Arc<Core>,
+    connection: &Connection,
     method: Method,
     schema: &'static Schema,
     request: Request<Incoming>,
@@ -107,20 +110,26 @@ async fn streaming(
     let request = match method.kind() {
         Kind::BidiStream => {
             let (parts, body) = request.into_parts();
-            let bytes_max = json_bytes_max(core);
+            let bytes_max = json_bytes_max(&connection.core);
             let body = stream::requests(body, schema, bytes_max);
             Ok(metadata::request(method, &parts.headers, Source::Json(body)))
         }
-        _ => whole_request(core, method, schema, request).await,
+        _ => whole_request(&connection.core, method, schema, request).await,
     };
     let messages = match request {
-        Ok(request) => Messages::of(rpc::call(Arc::clone(core), &ClientVersion::default(), request).await),
+        Ok(request) => Messages::of(call(connection, request).await),
         Err(status) => Err(status),
     };
     match messages {
         Ok(messages) => stream::responses(messages, schema, permit).await,
         Err(status) => error::streaming(&status),
     }
+}
+
+/// The call itself. Its client has no version.
+async fn call(connection: &Connection, request: Request<Source>) -> Response<ResponseBody> {
+    let core = Arc::clone(&connection.core);
+    rpc::call(core, &ClientVersion::default(), &connection.unread, request).await
 }
 
 /// The call for a request of one message.

@@ -12,6 +12,7 @@ use crate::core::Core;
 use crate::methods::{Kind, Method};
 use crate::route::Connection;
 use crate::rpc::{self, ClientVersion};
+use crate::unread::Unread;
 use bytes::Bytes;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt, stream};
@@ -78,6 +79,7 @@ pub(crate) async fn answer(
     let (call_headers, protocol) = with_token(request.headers());
     let call = Call {
         core: Arc::clone(core),
+        unread: connection.unread.clone(),
         method,
         schema,
         headers: call_headers,
@@ -125,6 +127,7 @@ fn with_token(headers: &HeaderMap) -> (HeaderMap, Option<HeaderValue>) {
 /// One call over one WebSocket.
 struct Call {
     core: Arc<Core>,
+    unread: Unread,
     method: Method,
     schema: &'static Schema,
     headers: HeaderMap,
@@ -145,10 +148,10 @@ impl Call {
         let frames = stream::poll_fn(move |cx| receiver.poll_recv(cx));
         let body = Source::Json(UnsyncBoxBody::new(StreamBody::new(frames)));
         let request = metadata::request(self.method, &self.headers, body);
-        let (core, schema) = (Arc::clone(&self.core), self.schema);
+        let (core, schema, unread) = (Arc::clone(&self.core), self.schema, self.unread);
         let stream = self.method.kind() != Kind::Unary;
         let answering = async move {
-            let response = rpc::call(core, &ClientVersion::default(), request).await;
+            let response = rpc::call(core, &ClientVersion::default(), &unread, request).await;
             respond(sink, response, schema, stream).await
         };
         // A client that closes has no use for answers: dropping them cancels the call.

@@ -169,6 +169,31 @@ fn a_compaction_to_where_the_last_keys_were_deleted_stores_no_hash() {
     assert_eq!(fixture.store.compaction_hashes().len(), 1);
 }
 
+/// The fault: whoever asks before and after a compaction is told that it has changed what was kept.
+#[test]
+fn what_was_answered_before_a_compaction_is_answered_after_it() {
+    let mut fixture = Fixture::new();
+    fixture.put("a", "1");
+    let emptied = fixture.delete("a");
+    put_numbers(&mut fixture, 0, 5);
+    let as_told = |fixture: &Fixture, revision| fixture.store.hash_kv_as_told(revision).unwrap();
+    let before = as_told(&fixture, emptied);
+    fixture.compact(emptied);
+    assert_eq!(as_told(&fixture, emptied), before);
+    let checked = fixture.store.hash_kv(emptied).unwrap();
+    assert_ne!(
+        checked.hash, before.hash,
+        "members that were not asked before would not agree"
+    );
+    // Another compaction between the two has removed more than the answer knew of.
+    let [between, last] = [(); 2].map(|()| fixture.put("a", "2"));
+    as_told(&fixture, last);
+    fixture.compact(between);
+    fixture.compact(last);
+    assert_eq!(as_told(&fixture, last), fixture.store.hash_kv(last).unwrap());
+    assert!(fixture.store.hash_kv_as_told(emptied).is_err());
+}
+
 #[test]
 fn hash_rejects_what_cannot_be_read() {
     let mut fixture = Fixture::new();

@@ -10,7 +10,7 @@ use model::pb::etcdserverpb::alarm_request::AlarmAction;
 use model::pb::etcdserverpb::downgrade_request::DowngradeAction;
 use model::pb::membershippb::DowngradeInfoSetRequest;
 use model::{LogIndex, MemberId, Rejection, Reply, Request, Revision, Term};
-use mvcc::{Read, View};
+use mvcc::{HashKv, Read, View};
 use raft_engine::TransferError;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -81,20 +81,28 @@ impl Handle {
         })
     }
 
-    /// Hash of the keys up to a revision, 0 for the current one. Reads all keys, on a blocking thread.
+    /// Hash of the keys up to a revision, 0 for the current one. Reads all keys, on a blocking thread. What was answered
+    /// for a revision stays the answer when history is compacted up to it.
     pub async fn hash_kv(&self, revision: Revision, caller: &Caller) -> Result<pb::HashKvResponse> {
         self.core.require_voter()?;
         self.authorize_root(caller)?;
-        self.hash_kv_unchecked(revision).await
+        self.hash_by(move |store| store.hash_kv_as_told(revision)).await
     }
 
-    /// [`Handle::hash_kv`] for other members, who are asked for no credentials.
+    /// Hash of the keys for other members, who are asked for no credentials, and judge this one by what it holds now.
     pub async fn hash_kv_unchecked(&self, revision: Revision) -> Result<pb::HashKvResponse> {
+        self.hash_by(move |store| store.hash_kv(revision)).await
+    }
+
+    async fn hash_by(
+        &self,
+        hash: impl FnOnce(&mvcc::Store) -> mvcc::Result<HashKv> + Send + 'static,
+    ) -> Result<pb::HashKvResponse> {
         let store = self.core.shared.store.clone();
         let timer = self.core.metrics.hash_kv.start_timer();
         let hash = self
             .core
-            .blocking(move || store.hash_kv(revision))
+            .blocking(move || hash(&store))
             .await?
             .map_err(Error::from)?;
         timer.observe_duration();
