@@ -137,17 +137,20 @@ fn undo(reader: &Reader<'_>, range: &KeyRange, revision: Revision, newest: u64) 
     let mut cursor = reader
         .snapshot
         .scan(Family::Log, (Bound::Included(&from), Bound::Unbounded))?;
-    let mut count = newest as i64;
+    // No more than there are rows.
+    let mut since = 0i64;
     while let Some((_, value)) = cursor.next()? {
         let row = LogRow::parse(value)?.row;
         let fields = Fields::parse(row.kv)?;
         if range.contains(fields.key) {
             match row.kind {
-                EventKind::Delete => count += 1,
-                EventKind::Put if fields.version == 1 => count -= 1,
+                EventKind::Delete => since += 1,
+                EventKind::Put if fields.version == 1 => since -= 1,
                 EventKind::Put => {}
             }
         }
     }
-    u64::try_from(count).map_err(|_| Error::Damaged("counts do not agree with the log".into()))
+    newest
+        .checked_add_signed(since)
+        .ok_or_else(|| Error::Damaged("counts do not agree with the log".into()))
 }

@@ -11,16 +11,24 @@ use storage::{Batch, Family, Snapshot};
 /// Before each fence, because an engine may not like empty keys.
 const TAG: u8 = b'f';
 
+/// More keys than any disk holds, and few enough that sums of counts stay within their type.
+const KEYS_MAX: u64 = 1 << 62;
+
 /// All chunks, in order.
 pub(crate) fn load(snapshot: &dyn Snapshot) -> Result<Vec<(Bytes, u64)>> {
     let damaged = || Error::Damaged("a row of counts cannot be read".into());
     let mut rows = Vec::new();
+    let mut all = 0u64;
     let mut cursor = snapshot.scan(Family::Counts, (Bound::Unbounded, Bound::Unbounded))?;
     while let Some((key, count)) = cursor.next()? {
         let Some((&TAG, fence)) = key.split_first() else {
             return Err(damaged());
         };
         let count = u64::from_be_bytes(count.try_into().map_err(|_| damaged())?);
+        all = all
+            .checked_add(count)
+            .filter(|all| *all <= KEYS_MAX)
+            .ok_or_else(damaged)?;
         rows.push((Bytes::copy_from_slice(fence), count));
     }
     Ok(rows)

@@ -157,3 +157,34 @@ fn damage_is_found() {
         assert!(matches!(fixture.store.verify(), Err(Error::Damaged(_))));
     }
 }
+
+/// Sums of numbers that are near the end of their type.
+#[test]
+fn counts_beyond_all_reason_are_damage() {
+    use storage::{Backend, Batch, Family};
+    const MOST: u64 = 1 << 62;
+    for counts in [&[u64::MAX][..], &[MOST + 1], &[MOST, 1], &[MOST]] {
+        let mut fixture = Fixture::new();
+        fixture.put("a", "1");
+        fixture.put("b", "1");
+        let mut batch = Batch::new();
+        for (fence, count) in ["f", "fb"].into_iter().zip(counts) {
+            batch.put(Family::Counts, fence, count.to_be_bytes().to_vec());
+        }
+        fixture.backend.write(batch).unwrap();
+        let opened = Store::open(fixture.backend.clone(), OPTIONS);
+        if counts != [MOST] {
+            assert!(matches!(opened, Err(Error::Damaged(_))));
+            continue;
+        }
+        let (store, _writer) = opened.unwrap();
+        let request = RangeRequest {
+            key: "\0".into(),
+            range_end: "\0".into(),
+            count_only: true,
+            revision: 2,
+            ..RangeRequest::default()
+        };
+        assert_eq!(store.view().range(&request).unwrap().count, MOST as i64 - 1);
+    }
+}
