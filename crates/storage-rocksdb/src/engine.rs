@@ -3,6 +3,7 @@
 use crate::cursor::Range;
 use crate::db::{Db, Held};
 use crate::error::{open as open_error, opening, running};
+use crate::manifest;
 use crate::options::{Options, Setup};
 use bytes::Bytes;
 use rocksdb::checkpoint::Checkpoint;
@@ -78,6 +79,9 @@ fn check_directory(path: &Path) -> Result<u64> {
         bytes += entry.metadata().map_err(|e| open_error(path, e))?.len();
     }
     if path.join("CURRENT").exists() {
+        if let Some(damage) = manifest::unreadable(path).map_err(|e| open_error(path, e))? {
+            return Err(Error::Corrupt(damage));
+        }
         let found = DB::list_cf(&rocksdb::Options::default(), path).map_err(|e| opening(path, e))?;
         let ours = |name: &String| {
             name == rocksdb::DEFAULT_COLUMN_FAMILY_NAME

@@ -8,6 +8,7 @@ mod cursor;
 mod db;
 mod engine;
 mod error;
+mod manifest;
 mod options;
 
 pub use engine::open;

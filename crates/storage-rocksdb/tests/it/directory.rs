@@ -92,6 +92,25 @@ fn the_database_of_another_program_is_left_alone() {
     assert_eq!(families, ["default", "invoices"], "nothing was added");
 }
 
+/// One bit made the second record of a manifest one of a reused log, and RocksDB read it for ever.
+#[test]
+fn a_manifest_without_an_end_is_damage() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("store");
+    fill(&*open(&path, Options::default()).unwrap());
+    let manifest = path.join(fs::read_to_string(path.join("CURRENT")).unwrap().trim_end());
+    let mut bytes = fs::read(&manifest).unwrap();
+    let second = 7 + usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
+    assert_eq!(bytes[second + 6], 1, "a whole record");
+    bytes[second + 6] = 5;
+    fs::write(&manifest, bytes).unwrap();
+
+    let Err(Error::Corrupt(damage)) = open(&path, Options::default()) else {
+        panic!("opened")
+    };
+    assert!(damage.contains(&format!("at byte {second}")), "{damage}");
+}
+
 #[test]
 fn damaged_files_are_reported_as_damage() {
     let scratch = tempfile::tempdir().unwrap();
