@@ -16,6 +16,7 @@ mod history;
 mod page;
 mod restore;
 mod rewrite;
+mod takeover;
 mod trailer;
 
 pub use database::{Database, Progress, Rows};

@@ -208,21 +208,22 @@ fn conf_state(encoded: &[u8]) -> Result<Option<Vec<u8>>> {
 }
 
 /// `raftpb.ConfState`.
-#[derive(Clone, PartialEq, prost::Message, serde::Serialize)]
-struct ConfState {
+#[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
+pub(crate) struct ConfState {
     #[prost(uint64, repeated, packed = "false", tag = "1")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     voters: Vec<u64>,
     #[prost(uint64, repeated, packed = "false", tag = "2")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     learners: Vec<u64>,
     #[prost(uint64, repeated, packed = "false", tag = "3")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     voters_outgoing: Vec<u64>,
     #[prost(uint64, repeated, packed = "false", tag = "4")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     learners_next: Vec<u64>,
     #[prost(bool, tag = "5")]
+    #[serde(default)]
     auto_leave: bool,
 }
 

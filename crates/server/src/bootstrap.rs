@@ -42,12 +42,7 @@ pub async fn decline(incoming: &mut BoxStream<'static, io::Result<Accepting>>) {
 
 /// Finds out; a joining member asks its peers.
 pub async fn find(config: &Config, connector: &dyn Connector) -> anyhow::Result<Start> {
-    if let Some((member, cluster)) = identity::stored(
-        &config
-            .wal_dir
-            .clone()
-            .unwrap_or_else(|| config.data_dir.join("member/wal")),
-    )? {
+    if let Some((member, cluster)) = identity::stored(&config.log_dir())? {
         let bootstrap = Bootstrap::New {
             member,
             cluster,

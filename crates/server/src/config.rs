@@ -156,6 +156,13 @@ const REQUEST_BYTES_WARN: usize = 10 << 20;
 const ELECTION_MS_MAX: u64 = 50_000;
 
 impl Config {
+    /// Where the raft log is.
+    pub fn log_dir(&self) -> PathBuf {
+        self.wal_dir
+            .clone()
+            .unwrap_or_else(|| self.data_dir.join("member/wal"))
+    }
+
     /// Reads and checks.
     pub fn from_settings(settings: &Settings) -> Result<Config, SettingsError> {
         refuse_missing(settings)?;

@@ -30,3 +30,4 @@ mod metrics;
 pub mod rotation;
 pub mod signal;
 mod store;
+mod takeover;

@@ -9,7 +9,7 @@ use crate::link::{Inward, Outward};
 use crate::listeners::Listeners;
 use crate::metrics;
 use crate::signal::{self, Signals};
-use crate::store;
+use crate::{store, takeover};
 use anyhow::{Context, bail};
 use futures::StreamExt;
 use gateway::SnapshotWriter;
@@ -46,6 +46,7 @@ async fn serve(config: Config) -> anyhow::Result<Option<i32>> {
     let descriptors = Descriptors::share()?;
     let listeners = Listeners::open(&config)?;
     let open_store = store::opener(config.storage, descriptors.store)?;
+    takeover::take_over(&config.data_dir, &config.log_dir(), &open_store)?;
     let connector = listeners.dialler;
     let mut incoming = futures::stream::select_all(listeners.peers).boxed();
     let start = tokio::select! {

@@ -46,11 +46,11 @@ impl Directory {
     pub fn find(data_dir: &Path) -> Result<Directory> {
         let member = data_dir.join("member");
         let database = member.join("snap").join("db");
-        if database.exists() {
-            return Ok(Directory::Etcd { database });
-        }
-        // A link to where the store is at the moment.
+        // A link to where the store is at the moment. A member that was etcd's once has both, and the store is newer.
         let Ok(path) = member.join("store").canonicalize() else {
+            if database.exists() {
+                return Ok(Directory::Etcd { database });
+            }
             return Err(Failure::error(format!(
                 "stat {}: no such file or directory",
                 database.display()

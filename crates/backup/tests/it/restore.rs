@@ -1,7 +1,7 @@
 //! Databases read by the crate's own reader: restored, hashed, damaged.
 
 use crate::database::back_up_with;
-use apply::{Machine, Options};
+use apply::{Applied, Machine, Options};
 use auth::Tokens;
 use backup::{Database, Error};
 use model::pb::etcdserverpb as pb;
@@ -11,7 +11,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::memory::MemoryBackend;
-use storage::{Backend, Batch, Family};
+use storage::{Backend, Batch, Family, Snapshot};
 
 /// A member's state with some of everything.
 struct Source {
@@ -108,7 +108,10 @@ fn database(bytes: &[u8]) -> Database {
 
 /// Rows of a family as text.
 fn rows(backend: &dyn Backend, family: Family) -> Vec<String> {
-    let snapshot = backend.snapshot().unwrap();
+    rows_of(&*backend.snapshot().unwrap(), family)
+}
+
+fn rows_of(snapshot: &dyn Snapshot, family: Family) -> Vec<String> {
     let everything = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
     let mut cursor = snapshot.scan(family, everything).unwrap();
     let mut rows = Vec::new();
@@ -159,6 +162,36 @@ fn what_is_backed_up_comes_back() {
     let meta = rows(&*backend, Family::Meta);
     assert!(meta.iter().any(|row| row.starts_with("alarm/")) && meta.iter().any(|row| row == "own = row"));
     assert_eq!(rows(&*backend, Family::Lease).len(), 2);
+}
+
+#[test]
+fn a_member_is_taken_over_with_its_place_in_the_log() {
+    let source = Source::full();
+    let configuration = [&[8, 0xac, 2][..], &[8, 7], &[16, 9]].concat();
+    let bytes = back_up_with(&source.machine.shared().store.view(), &configuration).bytes;
+    let database = database(&bytes);
+    assert_eq!(database.applied().unwrap(), (LogIndex(70), Term(3)));
+    let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
+    let taken = database.take_over(backend.clone()).unwrap();
+
+    let applied = Applied::load(&*backend.snapshot().unwrap()).unwrap();
+    assert_eq!((applied.index, applied.term), (LogIndex(70), Term(3)));
+    assert_eq!(applied.configuration, configuration);
+    let view = source.machine.shared().store.view();
+    assert_eq!(
+        (taken.revision, taken.compacted),
+        (view.revision(), view.compacted())
+    );
+    let old = source.machine.shared().store.view();
+    assert_eq!(
+        rows(&*backend, Family::Members),
+        rows_of(&**old.snapshot(), Family::Members)
+    );
+    Source::open(backend).machine.shared().store.verify().unwrap();
+
+    let without = back_up_with(&source.machine.shared().store.view(), &[]).bytes;
+    let refused = self::database(&without).take_over(Arc::new(MemoryBackend::new()));
+    assert!(refused.unwrap_err().to_string().contains("confState"));
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod network;
 mod proxy;
 mod restore;
 mod syscalls;
+mod takeover;
 mod times;
 mod tls;
 mod unread;
