@@ -24,4 +24,5 @@ pub use error::{Error, Result};
 pub use history::Status;
 pub use restore::Restored;
 pub use schema::{Source, write};
+pub use takeover::etcd_database;
 pub use trailer::verify_hash;

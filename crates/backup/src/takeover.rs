@@ -6,8 +6,30 @@ use crate::{Error, Restored, Result};
 use bytes::Bytes;
 use model::{LogIndex, Term};
 use prost::Message;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 use storage::{Backend, Batch, Family};
+
+/// The database of a data directory that is etcd's, that is where no store of ours stands beside it: with one, the database
+/// is only what was taken over once. A store whose link was lost or leads nowhere counts, one that was never finished
+/// (`store.unfinished`) does not.
+pub fn etcd_database(data_dir: &Path) -> io::Result<Option<PathBuf>> {
+    let member = data_dir.join("member");
+    let database = member.join("snap/db");
+    if !database.is_file() {
+        return Ok(None);
+    }
+    for entry in fs::read_dir(&member)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        let number = name.strip_prefix("store.").map(str::parse::<u64>);
+        if name == "store" || matches!(number, Some(Ok(_))) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(database))
+}
 
 impl Database {
     /// The last entry of raft's log that is in the database, and its term.

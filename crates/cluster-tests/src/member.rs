@@ -138,6 +138,17 @@ impl Member {
         self.args.extend_from_slice(extra);
     }
 
+    /// Has `quoratectl` write a snapshot of it to a file.
+    pub fn save_snapshot(&self, file: &Path) {
+        let output = Command::new(binary("QUORATECTL_BIN", "quoratectl"))
+            .args(["--endpoints", &self.endpoint(), "snapshot", "save"])
+            .arg(file)
+            .output()
+            .expect("quoratectl runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}");
+    }
+
     /// Takes a flag away, and adds others.
     pub fn replace_flag(&mut self, name: &str, with: &[String]) {
         let flag = format!("--{name}=");

@@ -16,11 +16,9 @@ use wal::{Recovered, Wal};
 
 /// Makes a store where the directory holds etcd's database and no store yet. The database stays as it is.
 pub fn take_over(data_dir: &Path, log_dir: &Path, open_store: &StoreOpener) -> anyhow::Result<()> {
-    let member = data_dir.join("member");
-    let database = member.join("snap/db");
-    if !database.is_file() || has_store(&member)? {
+    let Some(database) = backup::etcd_database(data_dir)? else {
         return Ok(());
-    }
+    };
     let doing = || {
         format!(
             "{} is the database of an etcd, which this member cannot go on with; start that etcd again, take a snapshot of \
@@ -28,30 +26,16 @@ pub fn take_over(data_dir: &Path, log_dir: &Path, open_store: &StoreOpener) -> a
             database.display()
         )
     };
-    convert(&member, &database, log_dir, open_store).with_context(doing)
-}
-
-/// Also one whose link was lost, which the node finds again.
-fn has_store(member: &Path) -> io::Result<bool> {
-    for entry in fs::read_dir(member)? {
-        let name = entry?.file_name();
-        let name = name.to_string_lossy();
-        let number = name.strip_prefix("store.").map(str::parse::<u64>);
-        if name == "store" || matches!(number, Some(Ok(_))) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    convert(&data_dir.join("member"), &database, log_dir, open_store).with_context(doing)
 }
 
 fn convert(member: &Path, path: &Path, log_dir: &Path, open_store: &StoreOpener) -> anyhow::Result<()> {
     let file = File::open(path)?;
-    // As etcd takes it, to the end of the process or of this function.
+    // As etcd takes it, for as long as the database is open.
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         Err(rustix::io::Errno::WOULDBLOCK) => bail!("another process uses it: stop that etcd first"),
         other => other.context("it cannot be locked")?,
     }
-    let held = file.try_clone()?;
     let database = Database::read(file)?;
     let (index, _) = database.applied()?;
     if !Wal::exists(log_dir)? {
@@ -78,7 +62,6 @@ fn convert(member: &Path, path: &Path, log_dir: &Path, open_store: &StoreOpener)
     let restored = database.take_over(open_store(&unfinished)?)?;
     fs::rename(&unfinished, member.join("store"))?;
     File::open(member)?.sync_all()?;
-    drop(held);
     info!(
         revision = restored.revision.0,
         compacted = restored.compacted.0,

@@ -44,16 +44,16 @@ pub enum Engine {
 impl Directory {
     /// Finds out.
     pub fn find(data_dir: &Path) -> Result<Directory> {
+        let failed = |error: io::Error| Failure::error(format!("{}: {error}", data_dir.display()));
+        if let Some(database) = backup::etcd_database(data_dir).map_err(failed)? {
+            return Ok(Directory::Etcd { database });
+        }
         let member = data_dir.join("member");
-        let database = member.join("snap").join("db");
-        // A link to where the store is at the moment. A member that was etcd's once has both, and the store is newer.
+        // A link to where the store is at the moment.
         let Ok(path) = member.join("store").canonicalize() else {
-            if database.exists() {
-                return Ok(Directory::Etcd { database });
-            }
             return Err(Failure::error(format!(
                 "stat {}: no such file or directory",
-                database.display()
+                member.join("snap/db").display()
             )));
         };
         let engine = if path.join("CURRENT").exists() {

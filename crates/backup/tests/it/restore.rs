@@ -166,7 +166,15 @@ fn what_is_backed_up_comes_back() {
 
 #[test]
 fn a_member_is_taken_over_with_its_place_in_the_log() {
-    let source = Source::full();
+    let own: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
+    let mut members = Batch::new();
+    let id = |kind: u8, id: u64| [&[kind][..], &id.to_be_bytes()].concat();
+    let json = r#"{"id":300,"peerURLs":["http://10.0.0.1:2380"],"name":"m1"}"#;
+    members.put(Family::Members, id(b'm', 300), json);
+    members.put(Family::Members, id(b'r', 9), "");
+    own.write(members).unwrap();
+    let mut source = Source::open(own);
+    source.put("key", "value", 0);
     let configuration = [&[8, 0xac, 2][..], &[8, 7], &[16, 9]].concat();
     let bytes = back_up_with(&source.machine.shared().store.view(), &configuration).bytes;
     let database = database(&bytes);
@@ -182,16 +190,31 @@ fn a_member_is_taken_over_with_its_place_in_the_log() {
         (taken.revision, taken.compacted),
         (view.revision(), view.compacted())
     );
-    let old = source.machine.shared().store.view();
-    assert_eq!(
-        rows(&*backend, Family::Members),
-        rows_of(&**old.snapshot(), Family::Members)
-    );
+    let members = rows(&*backend, Family::Members);
+    assert_eq!(members, rows_of(&**view.snapshot(), Family::Members));
+    assert_eq!(members.len(), 2);
     Source::open(backend).machine.shared().store.verify().unwrap();
 
     let without = back_up_with(&source.machine.shared().store.view(), &[]).bytes;
     let refused = self::database(&without).take_over(Arc::new(MemoryBackend::new()));
     assert!(refused.unwrap_err().to_string().contains("confState"));
+}
+
+#[test]
+fn an_old_database_beside_a_store_is_not_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let member = dir.path().join("member");
+    let found = || backup::etcd_database(dir.path()).unwrap();
+    assert_eq!(found(), None);
+    std::fs::create_dir_all(member.join("snap")).unwrap();
+    std::fs::write(member.join("snap/db"), "").unwrap();
+    std::fs::create_dir(member.join("store.unfinished")).unwrap();
+    assert_eq!(found(), Some(member.join("snap/db")));
+    std::fs::create_dir(member.join("store.2")).unwrap();
+    assert_eq!(found(), None, "a store without a link");
+    std::fs::remove_dir(member.join("store.2")).unwrap();
+    std::os::unix::fs::symlink("store.1", member.join("store")).unwrap();
+    assert_eq!(found(), None, "a link that leads nowhere");
 }
 
 #[test]

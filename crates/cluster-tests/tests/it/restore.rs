@@ -2,7 +2,6 @@
 
 use cluster_tests::{Cluster, Setup, binary};
 use etcd_client::{CompactionOptions, PutOptions};
-use std::path::Path;
 use std::process::{Command, Output};
 
 fn utl(args: &[&str]) -> Output {
@@ -25,16 +24,6 @@ fn refused(args: &[&str]) -> (i32, String) {
     let output = utl(args);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     (output.status.code().expect("it ends by itself"), error)
-}
-
-fn save(endpoint: &str, file: &Path) {
-    let output = Command::new(binary("QUORATECTL_BIN", "quoratectl"))
-        .args(["--endpoints", endpoint, "snapshot", "save"])
-        .arg(file)
-        .output()
-        .expect("quoratectl runs");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{error}");
 }
 
 /// Some of everything that a restore has to bring back; answers hash and revision.
@@ -69,7 +58,7 @@ async fn a_snapshot_of_one_member_becomes_a_cluster_of_three() {
     let (hash, revision) = fill(&old).await;
     let file = old.dir().join("snapshot.db");
     let path = file.to_str().unwrap();
-    save(&old.members[0].endpoint(), &file);
+    old.members[0].save_snapshot(&file);
     let status = ok(&["snapshot", "status", path]);
     assert!(status.contains(&format!(", {revision}, 16, ")), "{status}");
     assert_eq!(ok(&["hashkv", path]), format!("{hash}, {revision}, 30\n"));
@@ -136,7 +125,7 @@ async fn a_bump_lets_watchers_know_that_they_missed_something() {
     let old = Cluster::start(1).await;
     let (_, revision) = fill(&old).await;
     let file = old.dir().join("snapshot.db");
-    save(&old.members[0].endpoint(), &file);
+    old.members[0].save_snapshot(&file);
     let mut new = Setup::default().prepare(1);
     let initial = new.initial_cluster();
     ok(&[
@@ -201,7 +190,7 @@ async fn a_damaged_snapshot_is_refused_with_what_is_wrong() {
     fill(&cluster).await;
     let file = cluster.dir().join("snapshot.db");
     let path = file.to_str().unwrap();
-    save(&cluster.members[0].endpoint(), &file);
+    cluster.members[0].save_snapshot(&file);
     let whole = std::fs::read(&file).unwrap();
     let out = cluster.dir().join("restored");
     let restore = |more: &[&str]| {

@@ -1,6 +1,6 @@
 //! Whoever stops etcd and starts Quorate with the same flags goes on where etcd was.
 
-use cluster_tests::{Cluster, Setup, binary, connect, server_binary};
+use cluster_tests::{Cluster, Setup, connect, server_binary};
 use etcd_client::{Client, PutOptions, WatchOptions};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
@@ -92,19 +92,6 @@ async fn goes_on(cluster: &Cluster, lease: i64) {
     cluster.assert_same_hash().await;
 }
 
-fn save(endpoint: &str, file: &Path) {
-    let output = Command::new(binary("QUORATECTL_BIN", "quoratectl"))
-        .args(["--endpoints", endpoint, "snapshot", "save"])
-        .arg(file)
-        .output()
-        .expect("quoratectl runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
 /// Puts an etcd's database where a member's own store was.
 fn disguise(data_dir: &Path, database: &Path) {
     let member = data_dir.join("member");
@@ -132,12 +119,12 @@ async fn members_go_on_from_databases_of_different_moments() {
     let dir = cluster.dir().to_owned();
     let file = |member: usize| dir.join(format!("{member}.db"));
     client.put("first", "x", None).await.unwrap();
-    save(&cluster.members[0].endpoint(), &file(0));
+    cluster.members[0].save_snapshot(&file(0));
     let lease = fill(&mut client).await;
-    save(&cluster.members[1].endpoint(), &file(1));
+    cluster.members[1].save_snapshot(&file(1));
     client.put("last", "x", None).await.unwrap();
     let before = seen(&cluster).await;
-    save(&cluster.members[2].endpoint(), &file(2));
+    cluster.members[2].save_snapshot(&file(2));
     for (number, member) in cluster.members.iter_mut().enumerate() {
         member.kill();
         disguise(&member.data_dir(), &file(number));
@@ -170,7 +157,7 @@ async fn what_cannot_be_taken_over_is_left_alone_and_says_why() {
     let mut client = cluster.client().await;
     let file = cluster.dir().join("db");
     client.put("key", "value", None).await.unwrap();
-    save(&cluster.members[0].endpoint(), &file);
+    cluster.members[0].save_snapshot(&file);
     let member = &mut cluster.members[0];
     member.kill();
     disguise(&member.data_dir(), &file);
