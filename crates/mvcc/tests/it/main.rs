@@ -1,6 +1,7 @@
-//! The store on the memory backend: scripts, stories, and a model that knows the whole history.
+//! The store, mostly on the memory backend: scripts, stories, and a model that knows the whole history.
 
 mod compaction;
+mod engines;
 mod faults;
 mod hashes;
 mod import;

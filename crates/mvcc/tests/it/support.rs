@@ -1,11 +1,11 @@
 //! What every test needs.
 
+use crate::engines::Engine;
 use bytes::Bytes;
 use model::pb::etcdserverpb::RangeRequest;
 use model::{KeyRange, Revision};
 use mvcc::{Options, Progress, Read, Store, View, Writer};
 use std::sync::Arc;
-use storage::Backend;
 use storage::memory::MemoryBackend;
 
 /// Small chunks, so that a handful of keys cuts and joins them.
@@ -14,21 +14,23 @@ pub const OPTIONS: Options = Options {
     compaction_hash: true,
 };
 
-/// A store on a backend that can crash.
-pub struct Fixture {
-    pub backend: Arc<MemoryBackend>,
+/// A store on an engine that can crash.
+pub struct Fixture<E = MemoryBackend> {
+    pub backend: Arc<E>,
     pub store: Store,
     pub writer: Writer,
 }
 
 impl Fixture {
     pub fn new() -> Fixture {
-        Fixture::open(MemoryBackend::with_crash_points(10_000))
+        Fixture::open(Engine::new())
     }
+}
 
-    pub fn open(backend: MemoryBackend) -> Fixture {
-        let backend = Arc::new(backend);
-        let (store, writer) = Store::open(backend.clone(), OPTIONS).unwrap();
+impl<E: Engine> Fixture<E> {
+    pub fn open(engine: E) -> Fixture<E> {
+        let backend = Arc::new(engine);
+        let (store, writer) = Store::open(E::handle(&backend), OPTIONS).unwrap();
         Fixture {
             backend,
             store,
@@ -38,11 +40,11 @@ impl Fixture {
 
     /// Goes on with what was flushed and `batches` more.
     pub fn crash(&mut self, batches: usize) {
-        *self = Fixture::open(self.backend.crash_after(batches));
+        *self = Fixture::open(self.backend.crash(batches));
     }
 
     pub fn flush(&self) {
-        self.backend.flush().unwrap();
+        E::handle(&self.backend).flush().unwrap();
     }
 
     /// One put, committed by itself.

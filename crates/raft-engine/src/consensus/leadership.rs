@@ -1,6 +1,7 @@
 //! Who leads: elections, handing over, stepping down.
 
-use raft::StateRole;
+use raft::eraftpb::{Message, MessageType};
+use raft::{INVALID_ID, StateRole};
 
 use super::{Core, role_of};
 use crate::{LeaderChange, Role, TransferError};
@@ -57,6 +58,26 @@ impl Core {
         self.raw
             .raft
             .set_randomized_election_timeout(self.election_timeout);
+    }
+
+    /// The term, and for how many ticks this member has heard of no leader, if `message` asks for its vote.
+    pub(super) fn waited_for_leader(&self, message: &Message) -> Option<(u64, usize)> {
+        let raft = &self.raw.raft;
+        let asks = message.get_msg_type() == MessageType::MsgRequestVote;
+        (asks && raft.state != StateRole::Leader).then_some((raft.term, raft.election_elapsed))
+    }
+
+    /// A vote that is asked for and refused does not start the wait for a leader anew (raft paper, section 5.2), as raft
+    /// does with every new term. A candidate whose log is behind could otherwise hold up, for as long as it is the first
+    /// in each term, the one member that others may vote for. Without pre-vote only.
+    pub(super) fn go_on_waiting(&mut self, waited: Option<(u64, usize)>) {
+        let raft = &mut self.raw.raft;
+        if let Some((term, ticks)) = waited
+            && raft.term > term
+            && raft.vote == INVALID_ID
+        {
+            raft.election_elapsed = ticks;
+        }
     }
 
     /// The only voter need not wait for a timeout: nobody else could lead.

@@ -216,10 +216,12 @@ impl Core {
     }
 
     fn step(&mut self, message: Message) {
+        let waited = self.waited_for_leader(&message);
         // The errors (unknown peer, dropped proposal) mean a message that had no effect.
         if let Err(error) = self.raw.step(message) {
             tracing::debug!(%error, "raft took no notice of a message");
         }
+        self.go_on_waiting(waited);
     }
 
     fn flush_reads(&mut self) {

@@ -2,6 +2,7 @@
 
 mod changes;
 mod cluster;
+mod elections;
 mod engine;
 mod gate;
 mod hostile;
