@@ -1,7 +1,10 @@
 //! Storage engines that lose what was not flushed.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 use storage::Backend;
 use storage::memory::MemoryBackend;
 use tempfile::TempDir;
@@ -72,11 +75,37 @@ impl Engine for RocksDb {
         assert_eq!(batches, 0, "nothing is there without a flush");
         let life = self.life + 1;
         let image = self.scratch.path().join(life.to_string());
-        std::fs::create_dir(&image).unwrap();
-        for entry in std::fs::read_dir(&self.path).unwrap() {
-            let entry = entry.unwrap();
-            std::fs::copy(entry.path(), image.join(entry.file_name())).unwrap();
-        }
+        // A compaction may replace files between one copy and the next: no crash would find such a mixture.
+        while !copied_at_rest(&self.path, &image).unwrap() {}
         RocksDb::open(self.scratch.clone(), life)
     }
+}
+
+/// Copies a store's files; false if they changed meanwhile.
+fn copied_at_rest(store: &Path, image: &Path) -> io::Result<bool> {
+    if image.exists() {
+        fs::remove_dir_all(image)?;
+    }
+    fs::create_dir(image)?;
+    let before = files(store)?;
+    for name in before.keys() {
+        match fs::copy(store.join(name), image.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            copied => copied?,
+        };
+    }
+    Ok(files(store)? == before)
+}
+
+/// Names and sizes: the manifest grows with every change of the others.
+fn files(store: &Path) -> io::Result<BTreeMap<OsString, u64>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(store)? {
+        let entry = entry?;
+        match entry.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            metadata => drop(found.insert(entry.file_name(), metadata?.len())),
+        }
+    }
+    Ok(found)
 }

@@ -99,6 +99,8 @@ impl<E: Engine> Run<E> {
                 72..80 => self.compact(),
                 80..90 => self.compaction_step(),
                 90..94 => self.read(),
+                // Syncs and restarts of a real engine take most of the time.
+                94.. if !E::KEEPS_SOME && self.random.chance(75) => self.read(),
                 94..97 => self.flush(),
                 _ => self.crash(),
             }
@@ -182,7 +184,11 @@ impl<E: Engine> Run<E> {
     }
 
     fn crash(&mut self) {
-        let most = if E::KEEPS_SOME { self.durable.len() as u64 } else { 1 };
+        let most = if E::KEEPS_SOME {
+            self.durable.len() as u64
+        } else {
+            1
+        };
         let batches = self.random.below(most) as usize;
         self.fixture.crash(batches);
         self.committed = self.durable[batches].clone();

@@ -10,7 +10,15 @@ use crate::cluster::{Cluster, options};
 #[test]
 fn a_candidate_that_cannot_win_does_not_hold_up_the_one_that_can() {
     let pre_vote = false;
-    let mut cluster = Cluster::new(3, 0, CoreOptions { pre_vote, ..options() });
+    let mut cluster = Cluster::new(
+        3,
+        0,
+        CoreOptions {
+            pre_vote,
+            ..options()
+        },
+    );
+    cluster.settle(|_| true);
     cluster.event(1, Event::Campaign);
     cluster.settle(|_| true);
     assert_eq!(cluster.leader(), Some(1));
