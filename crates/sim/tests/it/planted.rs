@@ -7,7 +7,7 @@ use sim::plant;
 fn every_planted_bug_is_found() {
     let mut missed = Vec::new();
     for bug in Bug::ALL {
-        let outcome = plant(*bug, 0..200, false);
+        let outcome = plant(*bug, 0..1000, false);
         println!(
             "{:?}: found by seed {:?}",
             outcome.bug,
