@@ -246,7 +246,7 @@ flags! {
 
     // Quorate's own.
     "storage-backend" Word(&["rocksdb", "fjall", "memory"]), "rocksdb" at "storage.backend" => Full;
-    "storage-memory-bytes" Unsigned, "67108864" at "storage.memory-bytes" => Full;
+    "storage-memory-bytes" Unsigned, "100663296" at "storage.memory-bytes" => Full;
     "rpc-threads" Unsigned, "0" => Full;
 }
 
