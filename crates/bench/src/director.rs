@@ -54,14 +54,22 @@ pub struct Director {
     threads: usize,
     seen: Vec<Seen>,
     total: Option<u64>,
+    /// When the first phase of a bounded load began, and the books then.
+    begun: Option<(Nanos, Books)>,
     /// Name, length, books before and after; by phase, from 1.
     phases: Vec<(String, Nanos, Books, Books)>,
 }
 
 impl Director {
-    /// Starts the threads of a load.
+    /// Starts the threads of a load. The first phase of a bounded one begins here: its operations might be done before
+    /// the caller gets to say so.
     pub fn start(options: &Options, job: &Job<'_>) -> Result<Director> {
         let stage = Arc::new(Stage::default());
+        let server = Server::new(options);
+        let begun = job.total.map(|_| {
+            stage.advance();
+            (clock::now(), server.books())
+        });
         let threads = options.threads.clamp(1, job.clients.max(1));
         let (report, ended) = mpsc::sync_channel(threads);
         let share = |all: usize, thread: usize| all / threads + usize::from(thread < all % threads);
@@ -82,12 +90,13 @@ impl Director {
         }
         Ok(Director {
             stage,
-            server: Server::new(options),
+            server,
             progress: Progress::new(),
             ended,
             threads,
             seen: Vec::new(),
             total: job.total,
+            begun,
             phases: Vec::new(),
         })
     }
@@ -107,9 +116,14 @@ impl Director {
 
     /// Lets the load run while something else is done.
     pub fn during<T>(&mut self, name: &str, act: impl FnOnce(&mut Director) -> Result<T>) -> Result<T> {
-        let before = self.server.books();
-        let start = clock::now();
-        self.stage.advance();
+        let (start, before) = match self.begun.take() {
+            Some(begun) => begun,
+            None => {
+                let before = self.server.books();
+                self.stage.advance();
+                (clock::now(), before)
+            }
+        };
         let result = act(self)?;
         let length = clock::now() - start;
         let after = self.server.books();
