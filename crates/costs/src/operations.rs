@@ -196,10 +196,10 @@ fn event(count: usize) -> Result<(), Failure> {
     let mut events = 0;
     for changes in groups.into_iter().take(count / GROUP) {
         member.hub().publish(changes);
-        while let Poll::Ready(Some(mut response)) = responses.poll_next(&mut context) {
-            fill(&mut response.header);
-            events += response.events.len();
-            black_box(response.encode_to_vec());
+        while let Poll::Ready(Some(mut response)) = responses.poll_encoded(&mut context) {
+            fill(&mut response.message.header);
+            events += response.events();
+            black_box(response.message.encode_to_vec());
         }
     }
     if events != count {

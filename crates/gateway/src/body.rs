@@ -4,6 +4,7 @@ use crate::budget::Reservation;
 use crate::core::{Call, Core};
 use crate::cut::Cut;
 use crate::frames::Frames;
+use crate::messages::Messages;
 use crate::methods::{Kind, Method};
 use crate::pieces::Pieces;
 use crate::unread::Unread;
@@ -172,6 +173,8 @@ pub(crate) enum Reply {
     Done,
     /// A stream of messages, or nothing where the headers hold a refusal.
     Stream(tonic::body::Body),
+    /// A stream of watch responses.
+    Messages(Box<Messages>),
 }
 
 impl Reply {
@@ -192,6 +195,7 @@ impl Reply {
             }
             Reply::Done => Poll::Ready(None),
             Reply::Stream(body) => Pin::new(body).poll_frame(cx),
+            Reply::Messages(messages) => messages.poll_frame(cx).map(|frame| frame.map(Ok)),
         }
     }
 
@@ -212,6 +216,7 @@ impl Reply {
             Reply::Message(_) | Reply::Pieces(_) => false,
             Reply::Done => true,
             Reply::Stream(body) => body.is_end_stream(),
+            Reply::Messages(messages) => messages.is_done(),
         }
     }
 }
@@ -282,7 +287,8 @@ impl Body for RpcBody {
         if let Some(piece) = this.pieces.next() {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
-        if let Some(cut) = &mut this.cut
+        if this.frames.begun() == 0
+            && let Some(cut) = &mut this.cut
             && let Poll::Ready(status) = cut.as_mut().poll(cx)
         {
             this.ended = true;

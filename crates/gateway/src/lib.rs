@@ -15,6 +15,7 @@ mod frames;
 mod gather;
 mod http;
 mod json;
+mod messages;
 mod methods;
 mod metrics;
 mod options;

@@ -152,7 +152,8 @@ fn begin(len: usize, room: usize) -> Result<BytesMut, Status> {
     Ok(framed)
 }
 
-fn answer(reply: Reply) -> Response<Reply> {
+/// The beginning of an answer that is no refusal.
+pub(crate) fn answer(reply: Reply) -> Response<Reply> {
     let mut response = Response::new(reply);
     response
         .headers_mut()

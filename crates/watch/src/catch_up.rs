@@ -2,17 +2,22 @@
 //!
 //! A pass reads one stretch of revisions, from memory or from the store, and serves every waiting watcher that stands
 //! within it. Passes over the store go upwards like a lift, taking along whom they meet, so that a sweep costs the
-//! history once and not once for each watcher, and nobody below keeps those above waiting. Reading and matching happen
-//! outside the hub's lock: meanwhile the watchers served are in nobody else's hands ([`Place::CatchingUp`]).
+//! history once and not once for each watcher, and nobody below keeps those above waiting. Watchers that ask for the same
+//! and stand at the same place are served as one: matched once, and given one encoding of their events to share. Reading
+//! and matching happen outside the hub's lock: meanwhile the watchers served are in nobody else's hands
+//! ([`Place::CatchingUp`]).
 
 use crate::Error;
 use crate::hub::Shared;
 use crate::index::{Id, Index};
-use crate::queue::Offer;
+use crate::queue::{Events, Offer};
+use crate::response::EncodedEvents;
 use crate::ring::Record;
 use crate::watcher::{Place, Watcher};
+use bytes::Bytes;
 use model::Revision;
 use mvcc::{ChangesLimit, Read};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -135,9 +140,10 @@ impl Shared {
             .iter()
             .map(|record| record.changes.changes.len())
             .sum::<usize>();
-        for riders in riders.chunks_mut((MATCHES_MAX / changes.max(1)).max(1)) {
+        let parties = parties(stretch, &riders);
+        for parties in parties.chunks((MATCHES_MAX / changes.max(1)).max(1)) {
             let mut wakers = Vec::new();
-            offer(stretch, riders, revision, &mut wakers);
+            offer(stretch, &mut riders, parties, revision, &mut wakers);
             wakers.into_iter().for_each(Waker::wake);
         }
         self.alight(stretch, riders);
@@ -197,46 +203,76 @@ impl Shared {
     }
 }
 
-/// Offers each rider its matches in one response.
-fn offer(stretch: &Stretch, riders: &mut [Rider], revision: Revision, wakers: &mut Vec<Waker>) {
-    let mut index = Index::default();
-    for (number, rider) in riders.iter().enumerate() {
-        index.insert(&rider.watcher.range, number as Id);
+/// Places of the riders that are to get the same of a stretch: those who ask for the same, from the same revision on.
+fn parties(stretch: &Stretch, riders: &[Rider]) -> Vec<Vec<usize>> {
+    let mut numbers = HashMap::new();
+    let mut parties: Vec<Vec<usize>> = Vec::new();
+    for (place, rider) in riders.iter().enumerate() {
+        let from = rider.next.max(stretch.from);
+        let number = *numbers
+            .entry((rider.watcher.interest(), from))
+            .or_insert(parties.len());
+        match parties.get_mut(number) {
+            Some(party) => party.push(place),
+            None => parties.push(vec![place]),
+        }
     }
-    // By rider, and so in the order of the revisions without being sorted.
-    let mut matches: Vec<Vec<(u32, u32)>> = vec![Vec::new(); riders.len()];
+    parties
+}
+
+/// Offers the riders of each party their matches in one response.
+fn offer(
+    stretch: &Stretch,
+    riders: &mut [Rider],
+    parties: &[Vec<usize>],
+    revision: Revision,
+    wakers: &mut Vec<Waker>,
+) {
+    // One speaks for all of its party.
+    let speakers: Vec<&Rider> = parties.iter().map(|party| &riders[party[0]]).collect();
+    let mut index = Index::default();
+    for (number, speaker) in speakers.iter().enumerate() {
+        index.insert(&speaker.watcher.range, number as Id);
+    }
+    // By party, and so in the order of the revisions without being sorted.
+    let mut matches: Vec<Vec<(u32, u32)>> = vec![Vec::new(); parties.len()];
     for (at, record) in stretch.records.iter().enumerate() {
         for (number, change) in record.changes.changes.iter().enumerate() {
             index.matching(&change.key, |found| {
                 for id in found {
-                    let rider = &riders[*id as usize];
-                    if rider.next <= record.revision() && rider.watcher.wants(change.kind) {
+                    let speaker = speakers[*id as usize];
+                    if speaker.next <= record.revision() && speaker.watcher.wants(change.kind) {
                         matches[*id as usize].push((at as u32, number as u32));
                     }
                 }
             });
         }
     }
-    for (rider, matches) in riders.iter_mut().zip(matches) {
+    for (party, matches) in parties.iter().zip(matches) {
         let (Some(first), Some(last)) = (matches.first(), matches.last()) else {
             continue;
         };
         let record = |found: &(u32, u32)| &stretch.records[found.0 as usize];
+        let prev_kv = riders[party[0]].watcher.prev_kv;
         let event = |found: &(u32, u32)| {
             let record = record(found);
-            let prev_kv = rider.watcher.prev_kv && record.revision() > stretch.compacted;
-            record.event(found.1 as usize, prev_kv)
+            record.event(found.1 as usize, prev_kv && record.revision() > stretch.compacted)
         };
-        let events = matches.iter().map(event).collect();
+        let mut events: Vec<Bytes> = matches.iter().map(event).collect();
+        let shared = (party.len() > 1).then(|| EncodedEvents::new(&events));
         // The store may be a moment ahead of the hub: no event may be newer than the header says.
-        let newest = record(last).revision();
-        let offer = rider
-            .watcher
-            .queue
-            .offer_events(&rider.watcher, revision.max(newest), events, wakers);
-        rider.outcome = match offer {
-            Offer::Queued | Offer::Ended => Outcome::Served,
-            Offer::Full => Outcome::Full(record(first).revision()),
-        };
+        let revision = revision.max(record(last).revision());
+        for place in party {
+            let rider = &mut riders[*place];
+            let events = match &shared {
+                Some(shared) => Events::Shared(shared.clone()),
+                None => Events::Own(std::mem::take(&mut events)),
+            };
+            let queue = &rider.watcher.queue;
+            rider.outcome = match queue.offer_events(&rider.watcher, revision, events, wakers) {
+                Offer::Queued | Offer::Ended => Outcome::Served,
+                Offer::Full => Outcome::Full(record(first).revision()),
+            };
+        }
     }
 }

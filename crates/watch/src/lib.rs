@@ -13,6 +13,7 @@ mod options;
 mod progress;
 mod queue;
 mod requests;
+mod response;
 mod ring;
 mod state;
 mod stats;
@@ -26,6 +27,7 @@ mod models;
 pub use error::Error;
 pub use hub::Hub;
 pub use options::{Options, StreamOptions};
+pub use response::{EncodedEvents, Response};
 pub use stats::Stats;
 pub use stream::{Control, Responses};
 

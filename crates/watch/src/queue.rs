@@ -1,8 +1,10 @@
-//! What waits to be sent on one stream: bounded, so that a slow client costs this much and no more.
+//! What waits to be sent on one stream: bounded, so that a slow client costs this much and no more. What many responses
+//! share is counted with the first of them; once that is sent, so much more may be held than is counted.
 //!
 //! Answers to the client's own requests and events share one line: an answer never overtakes events that came before
 //! it, nor the other way round.
 
+use crate::response::{EncodedEvents, Response};
 use crate::stats::EventCounters;
 use crate::sync::Mutex;
 use crate::watcher::Watcher;
@@ -40,7 +42,7 @@ struct Inner {
 }
 
 struct Item {
-    response: WatchResponse,
+    response: Response,
     bytes: usize,
     kind: ItemKind,
 }
@@ -53,10 +55,18 @@ enum ItemKind {
 
 /// A response on its way out.
 pub(crate) struct Taken {
-    pub response: WatchResponse,
+    pub response: Response,
     pub fragment: bool,
     /// There is room again for watchers that were refused.
     pub has_room: bool,
+}
+
+/// Events for a watcher.
+pub(crate) enum Events {
+    /// One by one.
+    Own(Vec<bytes::Bytes>),
+    /// The same as for others.
+    Shared(EncodedEvents),
 }
 
 /// What became of an offered response.
@@ -89,29 +99,43 @@ impl Queue {
     }
 
     /// Offers events to a watcher's stream. On `Full` the stream will say when it has room (see [`Taken::has_room`]).
+    ///
+    /// Events that the watcher before got too take next to no memory of their own, and always have room: watchers of one
+    /// stream that ask for the same stay together, and are served together again. So a stream holds at most one response
+    /// more for each of its watchers.
     pub fn offer_events(
         &self,
         watcher: &Watcher,
         revision: Revision,
-        events: Vec<bytes::Bytes>,
+        events: Events,
         wakers: &mut Vec<Waker>,
     ) -> Offer {
-        let bytes = events.iter().map(|event| event.len() + EVENT_OVERHEAD).sum();
+        let (events, encoded) = match events {
+            Events::Own(events) => (events, None),
+            Events::Shared(encoded) => (Vec::new(), Some(encoded)),
+        };
+        let bytes = match &encoded {
+            Some(encoded) => encoded.bytes().len(),
+            None => events.iter().map(|event| event.len() + EVENT_OVERHEAD).sum(),
+        };
         let mut inner = self.inner.lock();
         if inner.closed || watcher.is_cancelled() {
             return Offer::Ended;
         }
-        if !inner.has_room(self, bytes) {
+        let again = encoded.as_ref().is_some_and(|encoded| inner.ends_with(encoded));
+        let bytes = if again { size_of::<Item>() } else { bytes };
+        if !again && !inner.has_room(self, bytes) {
             inner.refused = true;
             return Offer::Full;
         }
-        self.counters.queued(events.len());
-        let response = WatchResponse {
+        let message = WatchResponse {
             header: header(revision),
             watch_id: watcher.watch_id,
             events,
             ..Default::default()
         };
+        let response = Response { message, encoded };
+        self.counters.queued(response.events());
         let kind = ItemKind::Events {
             fragment: watcher.fragment,
         };
@@ -130,7 +154,7 @@ impl Queue {
             watch_id,
             ..Default::default()
         };
-        inner.push(response, 0, ItemKind::Events { fragment: false }, wakers);
+        inner.push(response.into(), 0, ItemKind::Events { fragment: false }, wakers);
     }
 
     /// Queues an answer to a request of the client. `ends` is the watcher that takes no events after it.
@@ -148,7 +172,7 @@ impl Queue {
         }
         let bytes = response.cancel_reason.len();
         inner.answers += 1;
-        inner.push(response, bytes, ItemKind::Answer, wakers);
+        inner.push(response.into(), bytes, ItemKind::Answer, wakers);
     }
 
     /// Ready once a further request's answer fits.
@@ -202,7 +226,7 @@ impl Queue {
             inner.refused = false;
         }
         drop(inner);
-        self.counters.taken(item.response.events.len());
+        self.counters.taken(item.response.events());
         if let Some(writer) = writer {
             writer.wake();
         }
@@ -224,7 +248,7 @@ impl Queue {
 
     fn close_locked(&self, inner: &mut Inner, wakers: &mut Vec<Waker>) {
         inner.closed = true;
-        let events = inner.items.iter().map(|item| item.response.events.len()).sum();
+        let events = inner.items.iter().map(|item| item.response.events()).sum();
         self.counters.dropped(events);
         inner.items = VecDeque::new();
         inner.answers = 0;
@@ -248,7 +272,14 @@ impl Inner {
         fits && events < self.responses_max(queue)
     }
 
-    fn push(&mut self, response: WatchResponse, bytes: usize, kind: ItemKind, wakers: &mut Vec<Waker>) {
+    /// Whether the last response has these events too.
+    fn ends_with(&self, encoded: &EncodedEvents) -> bool {
+        let last = self.items.back();
+        let last = last.and_then(|last| last.response.encoded.as_ref());
+        last.is_some_and(|last| last.is_same(encoded))
+    }
+
+    fn push(&mut self, response: Response, bytes: usize, kind: ItemKind, wakers: &mut Vec<Waker>) {
         self.bytes += bytes;
         self.items.push_back(Item {
             response,

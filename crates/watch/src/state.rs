@@ -10,7 +10,7 @@ use crate::Stats;
 use crate::index::{Id, Index};
 use crate::options::Options;
 use crate::progress::Schedule;
-use crate::queue::{Offer, Queue};
+use crate::queue::{Events, Offer, Queue};
 use crate::requests::end_compacted;
 use crate::ring::{Record, Ring};
 use crate::watcher::{Entry, Place, Table};
@@ -151,7 +151,7 @@ impl State {
             entry.quiet = false;
             let offer = watcher
                 .queue
-                .offer_events(watcher, record.revision(), events, wakers);
+                .offer_events(watcher, record.revision(), Events::Own(events), wakers);
             if offer == Offer::Full {
                 self.take_out(id);
                 if let Some(entry) = self.table.get_mut(id) {

@@ -3,6 +3,7 @@
 use crate::fragment;
 use crate::hub::Shared;
 use crate::queue::Queue;
+use crate::response::Response;
 use model::pb::etcdserverpb::{WatchCreateRequest, WatchResponse};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -72,8 +73,14 @@ impl Responses {
     /// The next response; its header carries only the revision. `None` once the hub has closed the stream: at the end
     /// of the server, or since far too many answers were left unread.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<WatchResponse>> {
+        self.poll_encoded(cx)
+            .map(|response| response.map(Response::into_message))
+    }
+
+    /// As [`poll_next`](Self::poll_next), with events that many watchers get left as they are encoded for all.
+    pub fn poll_encoded(&mut self, cx: &mut Context<'_>) -> Poll<Option<Response>> {
         if let Some(piece) = self.pieces.pop_front() {
-            return Poll::Ready(Some(piece));
+            return Poll::Ready(Some(piece.into()));
         }
         let Poll::Ready(taken) = self.queue.poll_take(cx) else {
             return Poll::Pending;
@@ -87,8 +94,8 @@ impl Responses {
         if !taken.fragment {
             return Poll::Ready(Some(taken.response));
         }
-        self.pieces = fragment::cut(taken.response, self.fragment_bytes);
-        Poll::Ready(self.pieces.pop_front())
+        self.pieces = fragment::cut(taken.response.into_message(), self.fragment_bytes);
+        Poll::Ready(self.pieces.pop_front().map(Response::from))
     }
 }
 

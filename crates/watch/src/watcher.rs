@@ -49,6 +49,16 @@ impl Watcher {
         }
     }
 
+    /// What decides which events it gets, and how they look: the same for the same.
+    pub fn interest(&self) -> Interest<'_> {
+        Interest {
+            range: &self.range,
+            puts: self.puts,
+            deletes: self.deletes,
+            prev_kv: self.prev_kv,
+        }
+    }
+
     /// From now on the queue takes no event for it. Called with the queue locked, so that no event follows the
     /// response that says so.
     pub fn set_cancelled(&self) {
@@ -58,6 +68,15 @@ impl Watcher {
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
+}
+
+/// See [`Watcher::interest`].
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Interest<'a> {
+    range: &'a KeyRange,
+    puts: bool,
+    deletes: bool,
+    prev_kv: bool,
 }
 
 /// The range a request names. The keys are copied: those of the request share the memory of everything that the

@@ -22,7 +22,6 @@ use api::etcdserverpb::cluster_server::Cluster as _;
 use api::etcdserverpb::kv_server::{Kv as _, KvServer};
 use api::etcdserverpb::lease_server::{Lease as _, LeaseServer};
 use api::etcdserverpb::maintenance_server::{Maintenance as _, MaintenanceServer};
-use api::etcdserverpb::watch_server::WatchServer;
 use api::v3electionpb::election_server::{Election as _, ElectionServer};
 use api::v3lockpb::lock_server::Lock as _;
 use http::{Request, Response};
@@ -38,7 +37,7 @@ use tower::util::BoxCloneSyncService;
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Response<Reply>> + Send>>;
 
 /// A stream of responses.
-type Responses<T> = Pin<Box<dyn futures::Stream<Item = Result<T, tonic::Status>> + Send>>;
+pub(crate) type Responses<T> = Pin<Box<dyn futures::Stream<Item = Result<T, tonic::Status>> + Send>>;
 
 /// All services. Each RPC thread has its own, so that their reference counts stay with its processor.
 pub(crate) struct Services {
@@ -113,7 +112,7 @@ impl Services {
             Method::DeleteRange => unary!(self.kv, request, delete_range),
             Method::Compact => unary!(self.kv, request, compact),
             Method::RangeStream => streaming!(self.kv, request, KvServer),
-            Method::Watch => streaming!(self.watch, request, WatchServer),
+            Method::Watch => Box::pin(std::future::ready(self.watch.answer(request))),
             Method::LeaseKeepAlive => streaming!(self.lease, request, LeaseServer),
             Method::LeaseGrant => unary!(self.lease, request, lease_grant),
             Method::LeaseRevoke => unary!(self.lease, request, lease_revoke),

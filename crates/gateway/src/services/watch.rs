@@ -2,14 +2,14 @@
 //!
 //! There is no task and no queue here. The stream of responses reads a request, hands it to the hub, passes a response
 //! on, and so forth: a client that does not read its responses is not listened to either, and costs what the hub lets
-//! it cost.
+//! it cost. Nor is there tonic's codec for the responses, which would copy what many watchers share (see [`Messages`]).
 
-use super::Responses;
+use crate::body::{Reply, RequestBody};
 use crate::caller::Proof;
+use crate::messages::Messages;
 use crate::shared::Shared;
 use crate::status::go_text;
-use crate::{rejected, status};
-use api::etcdserverpb::watch_server;
+use crate::{rejected, status, unary};
 use bytes::Bytes;
 use futures::Stream;
 use model::pb::etcdserverpb as pb;
@@ -19,23 +19,28 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
-use tonic::{Request, Response, Status, Streaming, async_trait};
+use tonic::codec::Codec;
+use tonic::{Request, Status, Streaming};
+use tonic_prost::ProstCodec;
 
 pub(crate) struct Watch(pub Arc<Shared>);
 
-#[async_trait]
-impl watch_server::Watch for Watch {
-    type WatchStream = Responses<pb::WatchResponse>;
-
-    async fn watch(
-        &self,
-        request: Request<Streaming<pb::WatchRequest>>,
-    ) -> Result<Response<Self::WatchStream>, Status> {
+impl Watch {
+    /// Answers a call with the stream of its responses.
+    pub fn answer(&self, request: http::Request<RequestBody>) -> http::Response<Reply> {
+        if let Some(name) = compression(request.headers()) {
+            let text = format!("grpc: Decompressor is not installed for grpc-encoding {name:?}");
+            return unary::refuse(Status::unimplemented(text));
+        }
+        let decoder = ProstCodec::<pb::WatchResponse, pb::WatchRequest>::default().decoder();
+        // The limit is kept by the body, with grpc-go's text.
+        let request = request.map(|body| Streaming::new_request(decoder, body, None, Some(usize::MAX)));
+        let request = Request::from_http(request);
         let options = watch::StreamOptions {
             fragment_bytes: self.0.options.message_bytes_max(),
         };
         let (control, responses) = self.0.node.watch_hub().open(options);
-        Ok(Response::new(Box::pin(WatchStream {
+        let stream = WatchStream {
             proof: Proof::of(&request),
             requests: Some(request.into_inner()),
             check: None,
@@ -43,8 +48,15 @@ impl watch_server::Watch for Watch {
             responses,
             sending: None,
             shared: Arc::clone(&self.0),
-        })))
+        };
+        unary::answer(Reply::Messages(Box::new(Messages::new(Box::pin(stream)))))
     }
+}
+
+/// How requests are compressed, if they are.
+fn compression(headers: &http::HeaderMap) -> Option<&str> {
+    let name = headers.get("grpc-encoding")?.to_str().ok()?;
+    (name != "identity").then_some(name)
 }
 
 struct WatchStream {
@@ -70,7 +82,7 @@ enum Sending {
 type Check = Pin<Box<dyn Future<Output = (pb::WatchCreateRequest, Result<(), Status>)> + Send>>;
 
 impl Stream for WatchStream {
-    type Item = Result<pb::WatchResponse, Status>;
+    type Item = Result<watch::Response, Status>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
@@ -86,7 +98,7 @@ impl Stream for WatchStream {
                 Poll::Ready(Ok(())) => Poll::Ready(()),
                 Poll::Pending => Poll::Pending,
             };
-            match this.responses.poll_next(cx) {
+            match this.responses.poll_encoded(cx) {
                 Poll::Ready(Some(response)) => return Poll::Ready(Some(Ok(this.complete(response)))),
                 Poll::Ready(None) => return Poll::Ready(Some(Err(rejected(Rejection::Stopped)))),
                 Poll::Pending if request.is_pending() => return Poll::Pending,
@@ -168,19 +180,21 @@ impl WatchStream {
     }
 
     /// Adds who answers to the hub's response. The revision is the hub's, 0 included.
-    fn complete(&mut self, mut response: pb::WatchResponse) -> pb::WatchResponse {
+    fn complete(&mut self, mut response: watch::Response) -> watch::Response {
         failpoint::point!("beforeSendWatchResponse");
-        let sending = match response.events.len() {
-            0 if response.created || response.canceled => Sending::Control,
+        let message = &mut response.message;
+        let revision = message.header.take().map_or(0, |header| header.revision);
+        message.header = Some(pb::ResponseHeader {
+            revision,
+            ..self.shared.header()
+        });
+        let is_control = message.created || message.canceled;
+        let sending = match response.events() {
+            0 if is_control => Sending::Control,
             0 => Sending::Progress,
             events => Sending::Events(events),
         };
         self.sending = Some((sending, now()));
-        let revision = response.header.take().map_or(0, |header| header.revision);
-        response.header = Some(pb::ResponseHeader {
-            revision,
-            ..self.shared.header()
-        });
         response
     }
 }

@@ -13,9 +13,12 @@ use std::time::Duration;
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Leases revoked at once: etcd's 500 per interval would take minutes for a storm of expiries. The next ones come when
 /// most of these are applied; far below what may wait before clients' requests are refused ([`Core::check_backlog`]).
-const REVOKES_MAX: usize = 1000;
-/// Between one lot of them and the next, at least.
-const PAUSE: Duration = Duration::from_millis(10);
+const REVOKES_MAX: usize = 300;
+/// Leases revoked per millisecond since the last lot, at most: a client's put waits behind the lot before it, so many
+/// small ones do less harm than few large ones. A hundred thousand leases still go in less than two seconds.
+const REVOKES_PER_MS: usize = 60;
+/// Between one lot and the next, at least.
+const PAUSE: Duration = Duration::from_millis(3);
 /// Remaining times replicated with one command.
 const CHECKPOINTS_MAX: usize = 1000;
 
@@ -40,8 +43,8 @@ pub(crate) struct Deadlines {
     core: Arc<Core>,
     /// The term in which this member was made primary.
     primary_in: Option<u64>,
-    /// When the next lot may follow.
-    next_lot: Duration,
+    /// When the last lot was proposed.
+    last_lot: Duration,
 }
 
 /// What is to be done after a turn.
@@ -67,7 +70,7 @@ impl Deadlines {
         Deadlines {
             core,
             primary_in: None,
-            next_lot: Duration::ZERO,
+            last_lot: Duration::ZERO,
         }
     }
 
@@ -97,21 +100,22 @@ impl Deadlines {
 
     fn look(&self, term: u64) -> Next {
         let core = &self.core;
-        let early = self.next_lot.saturating_sub(core.clock.now());
-        if !early.is_zero() || core.backlog() > REVOKES_MAX as u64 {
-            return Next::Look(early.max(Duration::from_millis(1)));
+        let since = core.clock.now().saturating_sub(self.last_lot);
+        let lot = REVOKES_MAX.min(REVOKES_PER_MS.saturating_mul(since.as_millis() as usize));
+        if since < PAUSE || core.backlog() > lot as u64 {
+            return Next::Look(PAUSE.saturating_sub(since).max(Duration::from_millis(1)));
         }
         let (expired, checkpoints, next) = {
             let mut lessor = core.shared.lessor.lock();
             let now = core.clock.now();
-            let expired = lessor.expired(now, REVOKES_MAX);
+            let expired = lessor.expired(now, lot);
             let checkpoints = lessor.checkpoints_due(now, CHECKPOINTS_MAX);
             let next = lessor.next_wakeup(now).map(|next| next.saturating_sub(now));
             (expired, checkpoints, next)
         };
         if expired.is_empty() && checkpoints.is_empty() {
             let wait = next.unwrap_or(INTERVAL);
-            return Next::Look(wait.clamp(Duration::from_millis(10), INTERVAL));
+            return Next::Look(wait.clamp(PAUSE, INTERVAL));
         }
         // A leader that was paused or cut off may have been replaced long since, and the new one have renewed these
         // leases (etcd #15247): a quorum has to say that this is not so. What is not proposed now is reported again
@@ -135,7 +139,7 @@ impl Deadlines {
     /// Proposes what was due, if a quorum has confirmed that this member still leads.
     pub fn propose(&mut self, due: Due, confirmed: bool) {
         let core = &self.core;
-        self.next_lot = core.clock.now() + PAUSE;
+        self.last_lot = core.clock.now();
         let leads = confirmed && core.leads();
         if leads {
             core.note_confirmed(due.asked_at);

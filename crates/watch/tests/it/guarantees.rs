@@ -89,7 +89,7 @@ impl Run {
                     });
                 }
             }
-            Step::Create { stream, watch } => {
+            Step::Create { stream, watch, count } => {
                 let start = watch.start.map_or(0, |back| (self.current() + back).max(1));
                 let Some(stream) = pick(&mut self.streams, stream) else {
                     return;
@@ -105,11 +105,13 @@ impl Run {
                     ..Default::default()
                 };
                 let (control, _) = stream.ends.as_ref().unwrap();
-                control.create(&request);
-                stream.asked.push(Watch {
-                    start: (start > 0).then_some(start),
-                    ..watch
-                });
+                for _ in 0..count {
+                    control.create(&request);
+                    stream.asked.push(Watch {
+                        start: (start > 0).then_some(start),
+                        ..watch.clone()
+                    });
+                }
             }
             Step::Cancel { stream, watcher } => {
                 if let Some(stream) = pick(&mut self.streams, stream)

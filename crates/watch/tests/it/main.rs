@@ -3,5 +3,6 @@
 mod guarantees;
 mod many;
 mod script;
+mod together;
 mod traffic;
 mod world;

@@ -8,15 +8,37 @@ use watch::Options;
 
 #[derive(Clone, Debug)]
 pub enum Step {
-    Write { groups: Vec<Vec<Op>>, heard: bool },
-    Compact { back: i64 },
+    Write {
+        groups: Vec<Vec<Op>>,
+        heard: bool,
+    },
+    Compact {
+        back: i64,
+    },
     Open,
-    Create { stream: usize, watch: Watch },
-    Cancel { stream: usize, watcher: usize },
-    Progress { stream: usize },
-    Read { stream: usize, count: usize },
-    Close { stream: usize },
-    Tick { count: usize },
+    /// As many watchers that ask for the same.
+    Create {
+        stream: usize,
+        watch: Watch,
+        count: usize,
+    },
+    Cancel {
+        stream: usize,
+        watcher: usize,
+    },
+    Progress {
+        stream: usize,
+    },
+    Read {
+        stream: usize,
+        count: usize,
+    },
+    Close {
+        stream: usize,
+    },
+    Tick {
+        count: usize,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -103,7 +125,8 @@ pub fn step() -> impl Strategy<Value = Step> {
         12 => (groups, prop::bool::weighted(0.97)).prop_map(|(groups, heard)| Step::Write { groups, heard }),
         1 => (0..20i64).prop_map(|back| Step::Compact { back }),
         1 => Just(Step::Open),
-        4 => (0..4usize, watch()).prop_map(|(stream, watch)| Step::Create { stream, watch }),
+        4 => (0..4usize, watch(), prop_oneof![2 => Just(1), 1 => 2..4usize])
+            .prop_map(|(stream, watch, count)| Step::Create { stream, watch, count }),
         1 => (0..4usize, 0..8usize).prop_map(|(stream, watcher)| Step::Cancel { stream, watcher }),
         2 => (0..4usize).prop_map(|stream| Step::Progress { stream }),
         6 => (0..4usize, 1..6usize).prop_map(|(stream, count)| Step::Read { stream, count }),
