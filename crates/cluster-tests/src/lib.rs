@@ -49,14 +49,16 @@ pub async fn eventually<T, F: Future<Output = anyhow::Result<T>>>(
     mut attempt: impl FnMut() -> F,
 ) -> T {
     let deadline = tokio::time::Instant::now() + within;
+    let mut last = None;
     loop {
         match tokio::time::timeout_at(deadline, attempt()).await {
             Ok(Ok(value)) => return value,
             Ok(Err(error)) if tokio::time::Instant::now() >= deadline => {
                 panic!("after {within:?}: {error:#}")
             }
-            Ok(Err(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
-            Err(_) => panic!("no answer after {within:?}"),
+            Ok(Err(error)) => last = Some(error),
+            Err(_) => panic!("no answer after {within:?}; the last attempt before: {last:?}"),
         }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -4,6 +4,7 @@ use crate::hostile::{RANGE, Story, WATCH, WINDOW, put_some_time, store};
 use cluster_tests::wire::{self, END_HEADERS, Wire, kind};
 use cluster_tests::{Setup, eventually};
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// The largest window that HTTP/2 knows.
 const WIDE: u32 = (1 << 31) - 1;
@@ -53,8 +54,14 @@ async fn answers_that_nobody_reads_share_a_bounded_memory() {
         }
         held.push(wire);
     }
-    // 4 GB are asked for, and 1 GiB may wait. Once it does, others are told.
+    // 4 GB are asked for, and 1 GiB may wait. Once it does, others are told. What the kernel takes after the last refusal
+    // makes room again, so that somebody goes on asking.
+    let greedy = Mutex::new((held.pop().expect("there are four"), 1000..));
     eventually(Duration::from_secs(30), async || {
+        let (wire, calls) = &mut *greedy.lock().await;
+        for call in calls.take(4) {
+            wire.request(1 + 2 * call, RANGE, &ask, true).await?;
+        }
         let answer = story.cluster.client_of(0).await.get("large", None).await;
         let refusal = answer.err().map(|error| error.to_string()).unwrap_or_default();
         anyhow::ensure!(refusal.contains("too many requests"), "not yet: {refusal:?}");
@@ -65,7 +72,7 @@ async fn answers_that_nobody_reads_share_a_bounded_memory() {
     put_some_time(&story.cluster, "small", b"v").await;
     let small = story.cluster.client_of(0).await.get("small", None).await.unwrap();
     assert_eq!(small.kvs().len(), 1);
-    drop(held);
+    drop((held, greedy));
     eventually(Duration::from_secs(30), async || {
         story.cluster.client_of(0).await.get("large", None).await?;
         let [now, _] = story.cluster.members[0].memory();
