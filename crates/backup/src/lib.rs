@@ -2,8 +2,9 @@
 //! contents would have. etcd and its tools read them. Knows the rows of every crate that stores some, but neither how
 //! they come about nor the network; docs/formats.md shows what becomes of them.
 //!
-//! A backup is written from front to back in one pass over the store, with memory for a few pages. Reading one, or any
-//! other file of bbolt's, trusts nothing in it.
+//! A backup is written from front to back, with memory for a few pages. Its first pages say where the others are, so
+//! the store is read twice, and neither a file nor memory for all of it is needed. Reading a backup, or any other file of
+//! bbolt's, trusts nothing in it.
 
 mod error;
 mod pages;
@@ -22,7 +23,8 @@ mod trailer;
 pub use database::{Database, Progress, Rows};
 pub use error::{Error, Result};
 pub use history::Status;
+pub use pages::Plan;
 pub use restore::Restored;
-pub use schema::{Source, write};
+pub use schema::{Source, plan, write};
 pub use takeover::etcd_database;
 pub use trailer::verify_hash;

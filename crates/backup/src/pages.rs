@@ -8,7 +8,7 @@
 //!
 //! Integers are little endian: bbolt's are the machine's, and that is what all of etcd's machines are but one.
 
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Write};
 
 /// Bytes of a page. bbolt takes the size that the file says, whatever the machine's.
 pub(crate) const PAGE_BYTES: usize = 4096;
@@ -30,18 +30,42 @@ pub(crate) enum Kind {
     FreeList = 0x10,
 }
 
+/// What the first two pages say of those behind them. A writer that cannot go back must know it before it begins.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Plan {
+    root: u64,
+    pages: u64,
+}
+
+impl Plan {
+    /// Length of the file.
+    pub fn bytes(&self) -> u64 {
+        self.pages * PAGE_BYTES as u64
+    }
+
+    /// The first two pages.
+    pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        for transaction in 0..2 {
+            let mut page = header(transaction, Kind::Meta, 0, 0).to_vec();
+            page.extend(meta(self.root, self.pages, transaction));
+            page.resize(PAGE_BYTES, 0);
+            out.write_all(&page)?;
+        }
+        Ok(())
+    }
+}
+
 /// A file being filled from front to back.
-pub(crate) struct Pages<W: Write + Seek> {
+pub(crate) struct Pages<W: Write> {
     out: BufWriter<W>,
     next: u64,
 }
 
-impl<W: Write + Seek> Pages<W> {
-    /// Begins at the start of `out`, with room for the meta pages and an empty free list: there are no free pages.
-    pub fn begin(out: W) -> io::Result<Pages<W>> {
+impl<W: Write> Pages<W> {
+    /// Begins with the pages that say what `plan` says, and an empty free list: there are no free pages.
+    pub fn begin(out: W, plan: Plan) -> io::Result<Pages<W>> {
         let mut out = BufWriter::with_capacity(BUFFER_BYTES, out);
-        out.seek(SeekFrom::Start(0))?;
-        out.write_all(&[0; 2 * PAGE_BYTES])?;
+        plan.write(&mut out)?;
         let mut pages = Pages {
             out,
             next: FREE_LIST_PAGE,
@@ -65,16 +89,13 @@ impl<W: Write + Seek> Pages<W> {
         Ok(id)
     }
 
-    /// Makes it a database with that root.
-    pub fn finish(mut self, root: u64) -> io::Result<()> {
-        self.out.seek(SeekFrom::Start(0))?;
-        for transaction in 0..2 {
-            let mut page = header(transaction, Kind::Meta, 0, 0).to_vec();
-            page.extend(meta(root, self.next, transaction));
-            page.resize(PAGE_BYTES, 0);
-            self.out.write_all(&page)?;
-        }
-        self.out.flush()
+    /// Ends the file; answers what its first pages have to say.
+    pub fn finish(mut self, root: u64) -> io::Result<Plan> {
+        self.out.flush()?;
+        Ok(Plan {
+            root,
+            pages: self.next,
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::database::Database;
-use crate::pages::Pages;
+use crate::pages::{Pages, Plan};
 use crate::tree::Tree;
 use std::io::{Seek, Write};
 
@@ -10,7 +10,8 @@ impl Database {
     /// Writes a copy that has no free pages, from the start of `out`, which should be empty. The storage version
     /// becomes `version`: `None` leaves it as it is, an empty one removes it. Not synced to disk.
     pub fn rewrite(&self, out: &mut (impl Write + Seek), version: Option<&str>) -> Result<()> {
-        let mut pages = Pages::begin(out)?;
+        // The first pages are written once what they say is known: here one can go back.
+        let mut pages = Pages::begin(&mut *out, Plan::default())?;
         let mut root = Tree::new();
         for name in self.buckets()? {
             let mut tree = Tree::new();
@@ -36,7 +37,9 @@ impl Database {
             root.put_bucket(&mut pages, &name, page)?;
         }
         let root = root.finish(&mut pages)?;
-        pages.finish(root)?;
+        let plan = pages.finish(root)?;
+        out.rewind()?;
+        plan.write(out)?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What becomes of our rows: etcd's buckets.
 
-use crate::pages::Pages;
+use crate::pages::{Pages, Plan};
 use crate::tree::Tree;
 use crate::{Error, Result};
 use model::pb::etcdserverpb::AlarmMember;
@@ -8,7 +8,7 @@ use model::{EventKind, LogIndex, Revision, RevisionKey, Term};
 use mvcc::{Read, View};
 use prost::Message;
 use std::collections::BTreeMap;
-use std::io::{Seek, Write};
+use std::io::{self, Write};
 use std::ops::Bound;
 use storage::{Family, Snapshot};
 
@@ -24,11 +24,31 @@ pub struct Source<'a> {
     pub version: &'a str,
 }
 
-/// Writes a backup from the start of `out`, which should be empty. Its length is a multiple of 4096; the hash that
-/// etcd's tools expect behind it is not there. Not synced to disk.
-pub fn write(source: &Source<'_>, out: &mut (impl Write + Seek)) -> Result<()> {
+/// Finds out what stands where in a backup: reads everything and writes nothing. The same source gives the same plan.
+pub fn plan(source: &Source<'_>) -> Result<Plan> {
+    Ok(fill(source, Pages::begin(io::sink(), Plan::default())?)?)
+}
+
+/// Writes a backup of the length that its [`plan`] says, a multiple of 4096; the hash that etcd's tools expect behind it
+/// is not there. Nothing is synced to disk.
+///
+/// Fails with [`Error::Damaged`], at its end, if `plan` is not that of the source.
+pub fn write(source: &Source<'_>, plan: Plan, out: &mut impl Write) -> Result<()> {
+    let found = fill(source, Pages::begin(out, plan)?)?;
+    if found != plan {
+        return Err(Error::Damaged(format!(
+            "reading it twice gave {} and {} bytes",
+            plan.bytes(),
+            found.bytes()
+        )));
+    }
+    Ok(())
+}
+
+/// Everything behind the first pages.
+fn fill<W: Write>(source: &Source<'_>, pages: Pages<W>) -> Result<Plan> {
     let mut file = Backup {
-        pages: Pages::begin(out)?,
+        pages,
         rows: &**source.view.snapshot(),
     };
     // In order of names, as they stand in the root.
@@ -49,17 +69,16 @@ pub fn write(source: &Source<'_>, out: &mut (impl Write + Seek)) -> Result<()> {
         root.put_bucket(&mut file.pages, name.as_bytes(), page)?;
     }
     let root = root.finish(&mut file.pages)?;
-    file.pages.finish(root)?;
-    Ok(())
+    Ok(file.pages.finish(root)?)
 }
 
 /// A backup being written; each method writes a bucket and answers its root.
-struct Backup<'a, W: Write + Seek> {
+struct Backup<'a, W: Write> {
     pages: Pages<W>,
     rows: &'a dyn Snapshot,
 }
 
-impl<W: Write + Seek> Backup<'_, W> {
+impl<W: Write> Backup<'_, W> {
     /// Every version, under its revision.
     fn keys(&mut self, view: &View) -> Result<u64> {
         let mut tree = Tree::new();

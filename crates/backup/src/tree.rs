@@ -12,7 +12,7 @@
 use crate::page::ELEMENT_BYTES;
 use crate::pages::{HEADER_BYTES, Kind, PAGE_BYTES, Pages};
 use crate::{Error, Result};
-use std::io::{Seek, Write};
+use std::io::Write;
 
 /// A branch with one child would make no tree.
 const CHILDREN_MIN: usize = 2;
@@ -52,24 +52,19 @@ impl Tree {
     }
 
     /// Adds a row. Fails if its key is empty or does not follow the last one.
-    pub fn put<W: Write + Seek>(&mut self, pages: &mut Pages<W>, key: &[u8], value: &[u8]) -> Result<()> {
+    pub fn put<W: Write>(&mut self, pages: &mut Pages<W>, key: &[u8], value: &[u8]) -> Result<()> {
         self.put_flagged(pages, 0, key, value)
     }
 
     /// Adds the root of another tree under a name.
-    pub fn put_bucket<W: Write + Seek>(
-        &mut self,
-        pages: &mut Pages<W>,
-        name: &[u8],
-        root: u64,
-    ) -> Result<()> {
+    pub fn put_bucket<W: Write>(&mut self, pages: &mut Pages<W>, name: &[u8], root: u64) -> Result<()> {
         // Root page and sequence, which etcd does not use.
         let mut value = [0; 16];
         value[..8].copy_from_slice(&root.to_le_bytes());
         self.put_flagged(pages, 1, name, &value)
     }
 
-    fn put_flagged<W: Write + Seek>(
+    fn put_flagged<W: Write>(
         &mut self,
         pages: &mut Pages<W>,
         flags: u32,
@@ -93,7 +88,7 @@ impl Tree {
     }
 
     /// Writes what is left; answers the root's page.
-    pub fn finish<W: Write + Seek>(mut self, pages: &mut Pages<W>) -> Result<u64> {
+    pub fn finish<W: Write>(mut self, pages: &mut Pages<W>) -> Result<u64> {
         let mut level = 0;
         while level + 1 < self.levels.len() {
             self.close(pages, level, self.levels[level].elements.len())?;
@@ -108,14 +103,14 @@ impl Tree {
     }
 
     /// Writes the first `count` elements of a level's page, and tells the level above.
-    fn close<W: Write + Seek>(&mut self, pages: &mut Pages<W>, level: usize, count: usize) -> Result<()> {
+    fn close<W: Write>(&mut self, pages: &mut Pages<W>, level: usize, count: usize) -> Result<()> {
         let node = &mut self.levels[level];
         let first_key = node.first_key().to_vec();
         let page = node.write(pages, Tree::kind(level), count)?;
         self.add_child(pages, level + 1, &first_key, page)
     }
 
-    fn add_child<W: Write + Seek>(
+    fn add_child<W: Write>(
         &mut self,
         pages: &mut Pages<W>,
         level: usize,
@@ -164,7 +159,7 @@ impl Node {
     }
 
     /// Writes the first `count` elements and forgets them.
-    fn write<W: Write + Seek>(&mut self, pages: &mut Pages<W>, kind: Kind, count: usize) -> Result<u64> {
+    fn write<W: Write>(&mut self, pages: &mut Pages<W>, kind: Kind, count: usize) -> Result<u64> {
         let mut table = Vec::with_capacity(ELEMENT_BYTES * count);
         let mut place = ELEMENT_BYTES * count;
         for element in self.elements.drain(..count) {

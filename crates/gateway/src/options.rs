@@ -1,15 +1,22 @@
 //! What a gateway is told at its start.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Writes a backup of everything in the snapshot to a file, in the format that clients are to receive, and returns the
-/// file, already without a name. Runs on a thread where it may block. The length must be a multiple of 512, or etcdctl
-/// takes the backup for a broken one.
-pub type SnapshotWriter = Arc<dyn Fn(node::SnapshotSource) -> io::Result<File> + Send + Sync>;
+/// Makes a backup of everything in the snapshot, in the format that clients are to receive. Runs on a thread where it may
+/// block.
+pub type SnapshotWriter = Arc<dyn Fn(node::SnapshotSource) -> io::Result<Backup> + Send + Sync>;
+
+/// A backup that is about to be written.
+pub struct Backup {
+    /// Its length. Must be a multiple of 512, or etcdctl takes the backup for a broken one.
+    pub bytes: u64,
+    /// Writes as many bytes, from front to back. Runs on a thread where it may block, and must end with the first error
+    /// of what it writes to.
+    pub write: Box<dyn FnOnce(&mut dyn io::Write) -> io::Result<()> + Send>,
+}
 
 /// Settings of a gateway; the defaults are etcd's.
 #[derive(Clone)]

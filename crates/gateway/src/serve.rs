@@ -12,6 +12,7 @@ use crate::metrics::{Counters, Metrics};
 use crate::options::Options;
 use crate::prompt::Prompt;
 use crate::route::Connection;
+use crate::services::SNAPSHOTS_MAX;
 use crate::shared::{Phase, Shared};
 use crate::socket::{Accepted, ClientCertificate, Handshake, Listener, Socket, Traffic};
 use hyper::service::service_fn;
@@ -83,6 +84,7 @@ pub async fn serve(
         json_calls: Arc::new(Semaphore::new(
             (options.concurrent_streams_max as usize).min(Semaphore::MAX_PERMITS),
         )),
+        snapshots: Arc::new(Semaphore::new(SNAPSHOTS_MAX)),
         options,
         registry,
         phase: phases,

@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub answers: Arc<Budget>,
     /// One permit for each call through the JSON gateway.
     pub json_calls: Arc<Semaphore>,
+    /// One permit for each backup.
+    pub snapshots: Arc<Semaphore>,
 }
 
 impl Shared {

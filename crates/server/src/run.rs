@@ -12,11 +12,10 @@ use crate::signal::{self, Signals};
 use crate::{store, takeover};
 use anyhow::{Context, bail};
 use futures::StreamExt;
-use gateway::SnapshotWriter;
+use node::SnapshotSource;
 use peer::{Identity, Peers};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -255,7 +254,7 @@ fn gateway_options(config: &Config) -> gateway::Options {
         hosts: config.hosts.clone(),
         certificate_users: config.security.client.has_users(),
         not_serving_on_defragment: config.features.is_open("StopGRPCServiceOnDefrag"),
-        snapshot_writer: Some(snapshot_writer(config.data_dir.clone())),
+        snapshot_writer: Some(Arc::new(snapshot)),
         version: ETCD_VERSION.to_owned(),
         ..default
     }
@@ -267,19 +266,24 @@ fn prints_headers() -> bool {
         .is_ok_and(|settings| settings.split(',').any(|setting| setting == "http2debug=2"))
 }
 
-/// Backups are put into files without names, next to the data: a temporary directory may be in memory.
-fn snapshot_writer(dir: PathBuf) -> SnapshotWriter {
-    Arc::new(move |source| {
-        let mut file = tempfile::tempfile_in(&dir)?;
-        let source = backup::Source {
-            view: &source.view,
-            applied: source.applied,
-            configuration: &source.configuration,
-            version: &source.version,
-        };
-        backup::write(&source, &mut file).map_err(io::Error::other)?;
-        Ok(file)
+/// What `Maintenance/Snapshot` answers with.
+fn snapshot(source: SnapshotSource) -> io::Result<gateway::Backup> {
+    let plan = backup::plan(&backup_source(&source)).map_err(io::Error::other)?;
+    Ok(gateway::Backup {
+        bytes: plan.bytes(),
+        write: Box::new(move |mut out| {
+            backup::write(&backup_source(&source), plan, &mut out).map_err(io::Error::other)
+        }),
     })
+}
+
+fn backup_source(source: &SnapshotSource) -> backup::Source<'_> {
+    backup::Source {
+        view: &source.view,
+        applied: source.applied,
+        configuration: &source.configuration,
+        version: &source.version,
+    }
 }
 
 fn log_start(config: &Config) {

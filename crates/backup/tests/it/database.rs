@@ -4,7 +4,6 @@ use backup::Source;
 use model::{LogIndex, Term};
 use mvcc::View;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Cursor;
 
 const PAGE: usize = 4096;
 
@@ -31,9 +30,11 @@ pub fn back_up_with(view: &View, configuration: &[u8]) -> Database {
         configuration,
         version: "3.7.0",
     };
-    let mut file = Cursor::new(Vec::new());
-    backup::write(&source, &mut file).unwrap();
-    Database::open(file.into_inner())
+    let plan = backup::plan(&source).unwrap();
+    let mut file = Vec::new();
+    backup::write(&source, plan, &mut file).unwrap();
+    assert_eq!(file.len() as u64, plan.bytes());
+    Database::open(file)
 }
 
 impl Database {

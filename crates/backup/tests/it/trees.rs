@@ -124,6 +124,35 @@ fn a_row_without_a_name_is_an_error() {
         configuration: &[],
         version: "",
     };
-    let result = backup::write(&source, &mut std::io::Cursor::new(Vec::new()));
+    let result = backup::plan(&source);
+    assert!(matches!(result, Err(backup::Error::Damaged(_))));
+}
+
+/// A backup whose first pages do not fit the others would be opened, and found broken only when it is needed.
+#[test]
+fn the_plan_of_another_store_is_an_error() {
+    let plan_of = |rows: Rows, plan: Option<backup::Plan>| {
+        let backend = MemoryBackend::new();
+        let mut batch = Batch::new();
+        for (key, value) in rows {
+            batch.put(Family::Auth, [b"user/", &key[..]].concat(), value);
+        }
+        backend.write(batch).unwrap();
+        let (store, _) = Store::open(Arc::new(backend), Options::default()).unwrap();
+        let source = backup::Source {
+            view: &store.view(),
+            applied: Default::default(),
+            configuration: &[],
+            version: "",
+        };
+        let own = backup::plan(&source).unwrap();
+        (
+            own,
+            backup::write(&source, plan.unwrap_or(own), &mut std::io::sink()),
+        )
+    };
+    let (plan, result) = plan_of(many(500, 10, 10), None);
+    result.unwrap();
+    let (_, result) = plan_of(many(1000, 10, 10), Some(plan));
     assert!(matches!(result, Err(backup::Error::Damaged(_))));
 }

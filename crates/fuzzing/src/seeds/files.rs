@@ -102,9 +102,10 @@ pub(super) fn backup() -> Seeds {
         configuration: &[],
         version: "3.7.0",
     };
-    let mut file = std::io::Cursor::new(Vec::new());
-    backup::write(&source, &mut file).expect("memory does not fail");
-    vec![("database", crate::backup::short(&file.into_inner()))]
+    let plan = backup::plan(&source).expect("memory does not fail");
+    let mut file = Vec::new();
+    backup::write(&source, plan, &mut file).expect("memory does not fail");
+    vec![("database", crate::backup::short(&file))]
 }
 
 pub(super) fn wal() -> Seeds {

@@ -77,7 +77,8 @@ impl maintenance_server::Maintenance for Maintenance {
             ));
         };
         let source = self.0.node.snapshot(&caller).await.map_err(status)?;
-        Ok(Response::new(snapshot::blobs(source, writer).await?))
+        let places = Arc::clone(&self.0.snapshots);
+        Ok(Response::new(snapshot::blobs(source, writer, places).await?))
     }
 
     async fn move_leader(

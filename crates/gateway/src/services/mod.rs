@@ -13,6 +13,8 @@ mod range_stream;
 mod snapshot;
 mod watch;
 
+pub(crate) use snapshot::SNAPSHOTS_MAX;
+
 use crate::body::{Reply, RequestBody};
 use crate::methods::Method;
 use crate::shared::Shared;

@@ -5,7 +5,6 @@ use futures::TryStreamExt;
 use model::pb::etcdserverpb as pb;
 use model::pb::etcdserverpb::alarm_request::AlarmAction;
 use model::pb::etcdserverpb::downgrade_request::DowngradeAction;
-use std::io::Write;
 use std::sync::Arc;
 use tonic::Code;
 
@@ -165,10 +164,11 @@ async fn a_downgrade_is_checked() {
 async fn a_backup_is_a_file_and_its_sum() {
     let options = gateway::Options {
         snapshot_writer: Some(Arc::new(|source| {
-            let mut file = tempfile::tempfile()?;
             let revision = mvcc::Read::revision(&*source.view);
-            file.write_all(&vec![revision.0 as u8; 100 * 1024])?;
-            Ok(file)
+            Ok(gateway::Backup {
+                bytes: 100 * 1024,
+                write: Box::new(move |out| out.write_all(&vec![revision.0 as u8; 100 * 1024])),
+            })
         })),
         ..Default::default()
     };
@@ -212,4 +212,38 @@ async fn a_backup_is_a_file_and_its_sum() {
     let (code, _) = refusal(plain.maintenance().await.snapshot(pb::SnapshotRequest {}).await);
     assert_eq!(code, Code::Unimplemented);
     plain.stop().await;
+}
+
+/// Clients that do not read hold a thread and a view of the store each.
+#[tokio::test]
+async fn backups_at_once_are_limited() {
+    let options = gateway::Options {
+        snapshot_writer: Some(Arc::new(|_| {
+            Ok(gateway::Backup {
+                bytes: 1 << 40,
+                write: Box::new(|out| {
+                    loop {
+                        out.write_all(&[0; 1 << 15])?;
+                    }
+                }),
+            })
+        })),
+        ..Default::default()
+    };
+    let server = Server::with(options).await;
+    let mut client = server.maintenance().await;
+    let mut open = Vec::new();
+    let refused = loop {
+        match client.snapshot(pb::SnapshotRequest {}).await {
+            Ok(stream) => open.push(stream.into_inner()),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!((refused.code(), open.len()), (Code::ResourceExhausted, 16));
+    open.truncate(15);
+    while client.snapshot(pb::SnapshotRequest {}).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    drop(open);
+    server.stop().await;
 }

@@ -372,7 +372,12 @@ async fn refused(server: &Server, path: &'static str, request: &[u8], token: Opt
 /// Keys, leases, and everybody: root, ada who has the keys below `a/`, and tim who has nothing.
 async fn prepared(auth: bool) -> (Server, Leases) {
     let server = Server::with(gateway::Options {
-        snapshot_writer: Some(Arc::new(|_| tempfile::tempfile())),
+        snapshot_writer: Some(Arc::new(|_| {
+            Ok(gateway::Backup {
+                bytes: 0,
+                write: Box::new(|_| Ok(())),
+            })
+        })),
         ..gateway::Options::default()
     })
     .await;
