@@ -5,6 +5,7 @@ use crate::options::SnapshotWriter;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use model::pb::etcdserverpb as pb;
+use rustix::process::setpriority_process;
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
 use std::mem;
@@ -21,6 +22,9 @@ const BATCH_BLOBS: usize = 8;
 const BATCHES_AHEAD: usize = 2;
 /// Backups at once. Each holds a thread and a view of the store for as long as its client takes.
 pub(crate) const SNAPSHOTS_MAX: usize = 16;
+
+/// As of `nice`.
+const BACKGROUND_PRIORITY: i32 = 10;
 
 type Batch = Result<Vec<pb::SnapshotResponse>, Status>;
 
@@ -41,15 +45,24 @@ pub(super) async fn blobs(
         .map_err(|error| Status::unknown(error.to_string()))?
         .map_err(|error| Status::unknown(error.to_string()))?;
     let (sender, mut receiver) = mpsc::channel::<Batch>(BATCHES_AHEAD);
-    spawn_blocking(move || {
+    let write = move || {
         let _place = place;
+        // Puts are waited for, the backup is not. Where it is not allowed, the backup only disturbs more.
+        let _ = setpriority_process(Some(rustix::thread::gettid()), BACKGROUND_PRIORITY);
         let mut out = Blobs::new(backup.bytes, version, sender.clone());
         let written = (backup.write)(&mut out);
         if let Err(error) = written.and_then(|()| out.end()) {
             // Nobody hears it if the error is that the client has gone.
             let _ = sender.blocking_send(Err(Status::unknown(error.to_string())));
         }
-    });
+    };
+    // A thread of its own, since priority once given away does not come back without privileges. The runtime waits for it
+    // at its end: the store must not be closed beneath it.
+    let thread = std::thread::Builder::new()
+        .name("snapshot".into())
+        .spawn(write)
+        .map_err(|error| Status::unknown(format!("cannot start a thread: {error}")))?;
+    spawn_blocking(move || thread.join());
     let batches = stream::poll_fn(move |context| receiver.poll_recv(context));
     let responses = batches.map(|batch| batch.map(|batch| stream::iter(batch.into_iter().map(Ok))));
     Ok(Box::pin(responses.try_flatten()))
