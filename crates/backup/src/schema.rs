@@ -26,7 +26,7 @@ pub struct Source<'a> {
 
 /// Finds out what stands where in a backup: reads everything and writes nothing. The same source gives the same plan.
 pub fn plan(source: &Source<'_>) -> Result<Plan> {
-    Ok(fill(source, Pages::begin(io::sink(), Plan::default())?)?)
+    fill(source, Pages::begin(io::sink(), Plan::default())?)
 }
 
 /// Writes a backup of the length that its [`plan`] says, a multiple of 4096; the hash that etcd's tools expect behind it

@@ -33,7 +33,7 @@ mod unary;
 mod unread;
 
 pub use json::requests as json_requests;
-pub use options::{Backup, Options, SnapshotWriter};
+pub use options::{Backup, Options, SnapshotWriter, WriteBackup};
 pub use prompt::Prompt;
 pub use serve::{Error, serve};
 pub use socket::{Accept, Listener, Secure, Secured, Socket, Stream, Traffic};

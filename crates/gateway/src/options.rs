@@ -9,13 +9,16 @@ use tokio::sync::Semaphore;
 /// block.
 pub type SnapshotWriter = Arc<dyn Fn(node::SnapshotSource) -> io::Result<Backup> + Send + Sync>;
 
+/// Writes a backup, from front to back. Runs on a thread where it may block, and must end with the first error of what it
+/// writes to.
+pub type WriteBackup = Box<dyn FnOnce(&mut dyn io::Write) -> io::Result<()> + Send>;
+
 /// A backup that is about to be written.
 pub struct Backup {
     /// Its length. Must be a multiple of 512, or etcdctl takes the backup for a broken one.
     pub bytes: u64,
-    /// Writes as many bytes, from front to back. Runs on a thread where it may block, and must end with the first error
-    /// of what it writes to.
-    pub write: Box<dyn FnOnce(&mut dyn io::Write) -> io::Result<()> + Send>,
+    /// Writes as many bytes.
+    pub write: WriteBackup,
 }
 
 /// Settings of a gateway; the defaults are etcd's.
