@@ -60,6 +60,7 @@ pub(crate) fn options() -> Options {
         quota_bytes: None,
         mvcc: mvcc::Options {
             compaction_hash: true,
+            large_value_bytes: Some(2),
             ..mvcc::Options::default()
         },
         lease: lease::Options::default(),

@@ -1,7 +1,8 @@
-//! Bytes of the stored rows. Format version 1; docs/formats.md tells the same to people who read files.
+//! Bytes of the stored rows. Format version 2; docs/formats.md tells the same to people who read files.
 //!
 //! ```text
-//! current   user key                         -> KeyValue, mark: the newest version
+//! current   user key                         -> KeyValue, mark: the newest version; or, of a large value,
+//!                                               KeyValue without value, length of the whole one (4), apart (8), 0x7f
 //! log       main (8), sub (8)                -> replaced, Event, mark
 //! versions  escaped user key, !main, !sub    -> 0 put | 1 delete: all versions but the newest
 //! counts    'f', first key of the chunk      -> number of living keys (8)
@@ -11,13 +12,15 @@
 //! KeyValue  mvccpb.KeyValue as on the wire; of a delete only key and mod_revision
 //! Event     mvccpb.Event around the KeyValue, without prev_kv
 //! mark      1 byte: bit 7 delete, bits 0..7 sub; where those are 127, the sub is in the 8 bytes before the mark
+//! apart     the sub with bit 63 set, which no sub has
 //! replaced  varint main, and unless that is 0: varint sub, varint length of its KeyValue
 //! ```
 //!
 //! Integers are big endian; `!` inverts all bits, so that newer revisions of a key come first. `replaced` is the
 //! living version that a change made obsolete: with it compaction finds what to drop without an index. The mark
 //! stands at the end so that a row of `current` is a suffix of its `log` row: both, and the event that watchers get,
-//! are slices of one buffer.
+//! are slices of one buffer. A large value is in `log` only: `current` is compacted again and again, `log` hardly
+//! (docs/decisions/0005). Version 1 had all values in `current`; its rows are read as they are.
 
 use crate::kv::{Fields, Input};
 use crate::{Error, Result, version_key};
@@ -27,6 +30,10 @@ use prost::encoding::{encode_varint, encoded_len_varint};
 
 const DELETE: u8 = 0x80;
 const SUB_WIDE: u8 = 0x7f;
+/// In the wide sub: the value is in `log`.
+const APART: u64 = 1 << 63;
+/// What follows the KeyValue then.
+const APART_LEN: usize = 4 + 8 + 1;
 
 /// What a change takes out of `current`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -137,9 +144,12 @@ impl Record {
 /// A row of `current`, or the end of a log row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Row<'a> {
+    /// The KeyValue, without its value if that is apart.
     pub kv: &'a [u8],
     pub kind: EventKind,
     pub sub: i64,
+    /// Length of the whole KeyValue, if that is in `log` only.
+    pub apart: Option<u32>,
 }
 
 impl<'a> Row<'a> {
@@ -157,14 +167,28 @@ impl<'a> Row<'a> {
                 kv: rest,
                 kind,
                 sub: i64::from(sub),
+                apart: None,
             });
         }
-        let (kv, sub) = rest.split_last_chunk::<8>().ok_or_else(short)?;
+        let (rest, sub) = rest.split_last_chunk::<8>().ok_or_else(short)?;
+        let sub = u64::from_be_bytes(*sub);
+        let (kv, apart) = if sub & APART == 0 {
+            (rest, None)
+        } else {
+            let (kv, len) = rest.split_last_chunk::<4>().ok_or_else(short)?;
+            (kv, Some(u32::from_be_bytes(*len)))
+        };
         Ok(Row {
             kv,
             kind,
-            sub: i64::from_be_bytes(*sub),
+            sub: (sub & !APART) as i64,
+            apart,
         })
+    }
+
+    /// Length of the whole KeyValue.
+    pub fn kv_len(&self) -> u64 {
+        self.apart.map_or(self.kv.len() as u64, u64::from)
     }
 
     pub fn is_live(&self) -> bool {
@@ -206,6 +230,9 @@ impl<'a> LogRow<'a> {
             }),
         };
         let row = Row::parse(input.0)?;
+        if row.apart.is_some() {
+            return Err(Error::Damaged("a log record is without its value".into()));
+        }
         let event = row.kv;
         let mut inner = Input(event);
         if row.kind == EventKind::Delete {
@@ -223,6 +250,37 @@ impl<'a> LogRow<'a> {
             row: Row { kv, ..row },
         })
     }
+}
+
+/// What goes into `current` for a row of the open group: the row, or one without its value, if that has `large` bytes
+/// or more.
+pub(crate) fn current_row(row: &Bytes, large: usize) -> Result<Bytes> {
+    if row.len() < large {
+        return Ok(row.clone());
+    }
+    let parsed = Row::parse(row)?;
+    let fields = Fields::parse(parsed.kv)?;
+    let Ok(kv_len) = u32::try_from(parsed.kv.len()) else {
+        return Ok(row.clone());
+    };
+    if !parsed.is_live() || fields.value.is_empty() || fields.value.len() < large {
+        return Ok(row.clone());
+    }
+    let Fields {
+        key,
+        create,
+        modified,
+        version,
+        lease,
+        ..
+    } = fields;
+    let len = key_value_len(key, create, modified, version, &[], lease) + APART_LEN;
+    let mut out = BytesMut::with_capacity(len);
+    put_key_value(&mut out, key, create, modified, version, &[], lease);
+    out.put_u32(kv_len);
+    out.put_u64(parsed.sub as u64 | APART);
+    out.put_u8(SUB_WIDE);
+    Ok(out.freeze())
 }
 
 /// Revision of a key in `log`.
@@ -346,6 +404,41 @@ mod tests {
         let row = b"\x0a\x03key\x10\x14\x18\xac\x02\x20\x02\x2a\x02hi\x03";
         assert_eq!(record.row, &row[..]);
         assert_eq!(record.log, [&b"\x14\0\x11\x12\x10"[..], row].concat());
+    }
+
+    #[test]
+    fn a_large_value_is_left_to_the_log() {
+        for (sub, lease) in [(0, 0), (126, 5), (127, -7), (1 << 40, 0)] {
+            let fields = Fields {
+                key: b"key",
+                create: 5,
+                modified: 900,
+                version: 3,
+                value: b"value",
+                lease,
+            };
+            let record = Record::encode(EventKind::Put, at(900, sub), None, &fields);
+            assert_eq!(current_row(&record.row, 6).unwrap(), record.row);
+            let row = current_row(&record.row, 5).unwrap();
+            let parsed = Row::parse(&row).unwrap();
+            assert_eq!(
+                (parsed.kind, parsed.at().unwrap()),
+                (EventKind::Put, at(900, sub))
+            );
+            assert_eq!(parsed.kv_len(), record.kv.len() as u64);
+            let head = Fields { value: &[], ..fields };
+            assert_eq!(Fields::parse(parsed.kv).unwrap(), head);
+            for cut in 0..row.len() {
+                let _ = Row::parse(&row[..cut]).map(|row| row.at());
+            }
+        }
+        let deletion = Fields {
+            key: b"a long key, longer than what is large",
+            modified: 9,
+            ..Fields::default()
+        };
+        let record = Record::encode(EventKind::Delete, at(9, 0), None, &deletion);
+        assert_eq!(current_row(&record.row, 5).unwrap(), record.row);
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Store {
         let everything = (Bound::Unbounded, Bound::Unbounded);
         view.reader()
             .visit(everything, Order::Ascending, view.revision, |_, found| {
-                sum = crc32c_append(sum, found.kv());
+                sum = crc32c_append(sum, &found.whole()?);
                 Ok(ControlFlow::Continue(()))
             })?;
         for family in [Family::Lease, Family::LeaseKeys, Family::Auth, Family::Members] {

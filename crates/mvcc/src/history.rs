@@ -3,8 +3,8 @@
 use crate::change::earlier_prev_kv;
 use crate::format::{LogRow, log_revision};
 use crate::kv::Fields;
-use crate::reader::log_kv;
-use crate::{Change, Changes, Error, Result};
+use crate::reader::logged;
+use crate::{Change, Changes, Result};
 use bytes::Bytes;
 use model::{Rejection, Revision, RevisionKey};
 use std::collections::HashSet;
@@ -83,13 +83,7 @@ fn change(
         _ if fields.is_creation(parsed.row.kind) => Bytes::new(),
         Some(replaced) if replaced.at.main == at.main => earlier_prev_kv(earlier, &key),
         // etcd reads the previous version at the revision before, which must not be compacted.
-        Some(replaced) if at.main.0 > compacted.0 => {
-            let log = snapshot.get(Family::Log, &replaced.at.encode())?.ok_or_else(|| {
-                let RevisionKey { main, sub } = replaced.at;
-                Error::Damaged(format!("revision {main}/{sub} is missing in log"))
-            })?;
-            log_kv(&log)?
-        }
+        Some(replaced) if at.main.0 > compacted.0 => logged(snapshot, replaced.at)?,
         _ => Bytes::new(),
     };
     Ok(Change {

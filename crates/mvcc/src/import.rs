@@ -89,7 +89,7 @@ fn superseded(row: &[u8]) -> Result<Superseded> {
     Ok(if row.is_live() {
         Superseded::Version(Replaced {
             at,
-            kv_len: row.kv.len() as u64,
+            kv_len: row.kv_len(),
         })
     } else {
         Superseded::Mark(at)

@@ -10,7 +10,9 @@ pub(crate) const HEAD: &[u8] = b"mvcc/head";
 pub(crate) const SWEEP: &[u8] = b"mvcc/sweep";
 
 /// Version of all rows of this crate; see format.rs.
-pub(crate) const FORMAT: u8 = 1;
+pub(crate) const FORMAT: u8 = 2;
+/// The oldest version that is read; its rows are rows of this one too.
+const FORMAT_OLDEST: u8 = 1;
 
 /// Written by the writer, in every batch with changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,7 +84,7 @@ impl Head {
 
     pub fn decode(row: &[u8]) -> Result<Head> {
         let (format, numbers) = row.split_first().ok_or_else(damaged)?;
-        if *format != FORMAT {
+        if !(FORMAT_OLDEST..=FORMAT).contains(format) {
             return Err(Error::Format {
                 found: (*format).into(),
                 known: FORMAT.into(),
@@ -192,9 +194,13 @@ mod tests {
         row[0] = FORMAT + 1;
         assert!(matches!(
             Head::decode(&row),
-            Err(Error::Format { found: 2, known: 1 })
+            Err(Error::Format { found: 3, known: 2 })
         ));
         assert!(matches!(Head::decode(&row[..9]), Err(Error::Format { .. })));
+        row[0] = 0;
+        assert!(matches!(Head::decode(&row), Err(Error::Format { .. })));
+        row[0] = FORMAT_OLDEST;
+        assert_eq!(Head::decode(&row).unwrap(), Head::default());
         row[0] = FORMAT;
         assert!(matches!(Head::decode(&row[..9]), Err(Error::Damaged(_))));
     }

@@ -33,7 +33,7 @@ impl Reader<'_> {
         if let KeyRange::Single(key) = &keys {
             if let Some(found) = self.get_at(key, revision)? {
                 response.count = 1;
-                if plan.wants(found.kv())? {
+                if plan.wants(found.head())? {
                     let kv = plan.strip(found, &mut Arena::default())?;
                     response.kvs.push(plan.strip_at_end(kv)?);
                 }
@@ -211,9 +211,9 @@ impl<'a> Plan<'a> {
     /// needed for sorting.
     fn strip(&self, found: Found<'_>, arena: &mut Arena) -> Result<Bytes> {
         if self.request.keys_only && !self.sorts_by_value() {
-            return Ok(arena.copy(before_value(found.kv())?));
+            return Ok(arena.copy(before_value(found.head())?));
         }
-        Ok(found.keep(arena))
+        found.keep(arena)
     }
 
     fn strip_at_end(&self, kv: Bytes) -> Result<Bytes> {
@@ -295,7 +295,7 @@ impl Answer for Selection<'_> {
     }
 
     fn offer(&mut self, _key: &[u8], found: Found<'_>) -> Result<()> {
-        if !self.plan.wants(found.kv())? {
+        if !self.plan.wants(found.head())? {
             return Ok(());
         }
         let kv = self.plan.strip(found, &mut self.arena)?;
@@ -345,7 +345,7 @@ impl Answer for Page<'_> {
     }
 
     fn offer(&mut self, key: &[u8], found: Found<'_>) -> Result<()> {
-        if !self.plan.wants(found.kv())? {
+        if !self.plan.wants(found.head())? {
             return Ok(());
         }
         if self.plan.limit == Some(self.len) {
@@ -353,9 +353,9 @@ impl Answer for Page<'_> {
             return Ok(());
         }
         if self.plan.request.keys_only {
-            self.kvs.push_without_value_and_lease(found.kv())?;
+            self.kvs.push_without_value_and_lease(found.head())?;
         } else {
-            self.kvs.push(found);
+            self.kvs.push(found)?;
         }
         self.len += 1;
         if self.plan.limit == Some(self.len) {

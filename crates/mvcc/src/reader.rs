@@ -2,12 +2,13 @@
 
 use crate::counts::Counts;
 use crate::format::{LogRow, Row};
+use crate::kv::Fields;
 use crate::overlay::{Overlay, Versions};
 use crate::page_counts::PageCounts;
 use crate::{Error, Kv, Result, version_key};
 use bytes::{Bytes, BytesMut};
 use model::{EventKind, KeyRange, Rejection, Revision, RevisionKey};
-use std::ops::{Bound, ControlFlow};
+use std::ops::{Bound, ControlFlow, Deref};
 use storage::{Cursor, Family, Snapshot};
 
 pub(crate) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
@@ -36,6 +37,8 @@ pub(crate) enum Order {
 /// A living version on its way to whoever asked.
 pub(crate) struct Found<'a> {
     bytes: FoundBytes<'a>,
+    /// Where the whole of it is, if it is without its value.
+    apart: Option<&'a dyn Snapshot>,
     /// Place within the revision that wrote it.
     pub sub: i64,
 }
@@ -46,33 +49,60 @@ enum FoundBytes<'a> {
     Shared(Bytes),
 }
 
-impl Found<'_> {
+/// A whole version, in memory of its own or not.
+pub(crate) enum Whole<'a> {
+    Borrowed(&'a [u8]),
+    Shared(Bytes),
+}
+
+impl<'a> Found<'a> {
     pub fn shared(kv: Bytes, sub: i64) -> Found<'static> {
         Found {
             bytes: FoundBytes::Shared(kv),
+            apart: None,
             sub,
         }
     }
 
-    pub fn kv(&self) -> &[u8] {
+    /// The version, perhaps without its value.
+    pub fn head(&self) -> &[u8] {
         match &self.bytes {
             FoundBytes::Borrowed(kv) => kv,
             FoundBytes::Shared(kv) => kv,
         }
     }
 
-    /// The version, if it is in memory of its own.
-    pub fn into_shared(self) -> Result<Bytes, Self> {
-        match self.bytes {
-            FoundBytes::Borrowed(_) => Err(self),
-            FoundBytes::Shared(kv) => Ok(kv),
+    /// All of the version. Reads the log for a large value.
+    pub fn whole(self) -> Result<Whole<'a>> {
+        if let Some(snapshot) = self.apart {
+            let at = RevisionKey {
+                main: Revision(Fields::parse(self.head())?.modified),
+                sub: self.sub,
+            };
+            return logged(snapshot, at).map(Whole::Shared);
         }
+        Ok(match self.bytes {
+            FoundBytes::Borrowed(kv) => Whole::Borrowed(kv),
+            FoundBytes::Shared(kv) => Whole::Shared(kv),
+        })
     }
 
-    pub fn keep(self, arena: &mut Arena) -> Bytes {
-        match self.bytes {
-            FoundBytes::Borrowed(kv) => arena.copy(kv),
-            FoundBytes::Shared(kv) => kv,
+    /// All of the version, beyond the walk.
+    pub fn keep(self, arena: &mut Arena) -> Result<Bytes> {
+        Ok(match self.whole()? {
+            Whole::Borrowed(kv) => arena.copy(kv),
+            Whole::Shared(kv) => kv,
+        })
+    }
+}
+
+impl Deref for Whole<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Whole::Borrowed(kv) => kv,
+            Whole::Shared(kv) => kv,
         }
     }
 }
@@ -127,15 +157,23 @@ impl<'a> Reader<'a> {
         match self.row(key)? {
             Some(row) => {
                 let parsed = Row::parse(&row)?;
-                let kv = parsed.is_live().then(|| row.slice_ref(parsed.kv));
-                kv.map(Kv::decode).transpose()
+                let kv = parsed.is_live().then(|| self.version(&row, &parsed));
+                kv.transpose()?.map(Kv::decode).transpose()
             }
             None => Ok(None),
         }
     }
 
+    /// The whole version in a row of `current`, which is not the mark of a deletion.
+    pub fn version(&self, row: &Bytes, parsed: &Row<'_>) -> Result<Bytes> {
+        match parsed.apart {
+            Some(_) => logged(self.snapshot, parsed.at()?),
+            None => Ok(row.slice_ref(parsed.kv)),
+        }
+    }
+
     /// A key at a readable revision.
-    pub fn get_at(&self, key: &[u8], revision: Revision) -> Result<Option<Found<'static>>> {
+    pub fn get_at(&self, key: &[u8], revision: Revision) -> Result<Option<Found<'a>>> {
         if let Some(version) = self.pending(key).and_then(|versions| versions.at(revision)) {
             return version.live();
         }
@@ -146,9 +184,11 @@ impl<'a> Reader<'a> {
         if revision < self.revision && parsed.modified()? > revision {
             return History::new(self.snapshot).get(key, revision);
         }
-        Ok(parsed
-            .is_live()
-            .then(|| Found::shared(row.slice_ref(parsed.kv), parsed.sub)))
+        Ok(parsed.is_live().then(|| Found {
+            bytes: FoundBytes::Shared(row.slice_ref(parsed.kv)),
+            apart: parsed.apart.map(|_| self.snapshot),
+            sub: parsed.sub,
+        }))
     }
 
     /// Shows the keys that live at a readable `revision`, in the given order, until `visit` breaks. Returns whether
@@ -195,7 +235,7 @@ impl<'a> Reader<'a> {
         }
         let mut arena = Arena::default();
         self.visit(range.bounds(), Order::Ascending, self.revision, |_, found| {
-            Ok(visit(Kv::decode(found.keep(&mut arena))?))
+            Ok(visit(Kv::decode(found.keep(&mut arena)?)?))
         })?;
         Ok(())
     }
@@ -284,6 +324,7 @@ impl<'a> Resolve<'a> {
             } else {
                 row.is_live().then_some(Found {
                     bytes: FoundBytes::Borrowed(row.kv),
+                    apart: row.apart.map(|_| self.history.snapshot),
                     sub: row.sub,
                 })
             }
@@ -340,18 +381,20 @@ impl<'a> History<'a> {
         let Some(at) = at else {
             return Ok(None);
         };
-        let log = self.snapshot.get(Family::Log, &at.encode())?;
-        let log = log.ok_or_else(|| {
-            Error::Damaged(format!(
-                "revision {}/{} is in versions but not in log",
-                at.main, at.sub
-            ))
-        })?;
-        Ok(Some(Found::shared(log_kv(&log)?, at.sub)))
+        Ok(Some(Found::shared(logged(self.snapshot, at)?, at.sub)))
     }
 }
 
+/// A version that must be in the log.
+pub(crate) fn logged(snapshot: &dyn Snapshot, at: RevisionKey) -> Result<Bytes> {
+    let log = snapshot.get(Family::Log, &at.encode())?.ok_or_else(|| {
+        let RevisionKey { main, sub } = at;
+        Error::Damaged(format!("revision {main}/{sub} is missing in log"))
+    })?;
+    log_kv(&log)
+}
+
 /// The KeyValue in a log row, without a copy.
-pub(crate) fn log_kv(log: &Bytes) -> Result<Bytes> {
+fn log_kv(log: &Bytes) -> Result<Bytes> {
     Ok(log.slice_ref(LogRow::parse(log)?.row.kv))
 }

@@ -19,6 +19,9 @@ pub struct Options {
     /// Keys in a chunk of the counted index, which is in memory: counting reads a chunk or two, smaller ones take more
     /// memory. `None` lets it grow with the store, from 32 to 512: 128 at a million keys.
     pub chunk_keys: Option<u32>,
+    /// Values of this many bytes and more are kept in the log alone, and each key in an answer is a lookup there.
+    /// `None`: 2 KiB. May change from one opening to the next.
+    pub large_value_bytes: Option<u32>,
     /// Whether each compaction computes etcd's compaction hash, which costs a pass over all living keys.
     pub compaction_hash: bool,
 }

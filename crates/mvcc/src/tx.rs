@@ -97,7 +97,7 @@ impl<'a> Tx<'a> {
             let reader = self.reader();
             reader.visit(range.bounds(), Order::Ascending, reader.revision, |_, found| {
                 let sub = found.sub;
-                living.push(Before::version(found.keep(&mut arena), sub)?);
+                living.push(Before::version(found.keep(&mut arena)?, sub)?);
                 Ok(ControlFlow::Continue(()))
             })?;
         }
@@ -118,12 +118,13 @@ impl<'a> Tx<'a> {
     }
 
     fn before(&self, key: &[u8]) -> Result<Before> {
-        let Some(row) = self.reader().row(key)? else {
+        let reader = self.reader();
+        let Some(row) = reader.row(key)? else {
             return Ok(Before::Nothing);
         };
         let parsed = Row::parse(&row)?;
         if parsed.is_live() {
-            Before::version(row.slice_ref(parsed.kv), parsed.sub)
+            Before::version(reader.version(&row, &parsed)?, parsed.sub)
         } else {
             parsed.at().map(Before::Mark)
         }

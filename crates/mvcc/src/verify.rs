@@ -148,20 +148,33 @@ impl<'a> Verify<'a> {
         row.as_deref().map(|row| Row::parse(row)?.at()).transpose()
     }
 
-    /// Every row of current is the end of its log record; returns their number.
+    /// Every row of current is the end of its log record, or all of it but the value; returns their number.
     fn current(&self) -> Result<u64> {
         let mut cursor = self.snapshot.scan(Family::Current, EVERYTHING)?;
         let mut rows = 0;
         while let Some((key, row)) = cursor.next()? {
-            let at = Row::parse(row)?.at()?;
-            if Fields::parse(Row::parse(row)?.kv)?.key != key {
+            let parsed = Row::parse(row)?;
+            let (at, head) = (parsed.at()?, Fields::parse(parsed.kv)?);
+            if head.key != key {
                 return damaged(format!(
                     "version {}/{} is in current under another key",
                     at.main, at.sub
                 ));
             }
             let log = self.snapshot.get(Family::Log, &at.encode())?;
-            if !log.is_some_and(|log| log.ends_with(row)) {
+            let is_logged = match (&log, parsed.apart) {
+                (None, _) => false,
+                (Some(log), None) => log.ends_with(row),
+                (Some(log), Some(_)) => {
+                    let log = LogRow::parse(log)?.row;
+                    let fields = Fields::parse(log.kv)?;
+                    log.is_live()
+                        && !fields.value.is_empty()
+                        && log.kv_len() == parsed.kv_len()
+                        && Fields { value: &[], ..fields } == head
+                }
+            };
+            if !is_logged {
                 return damaged(format!("current version {}/{} is not in log", at.main, at.sub));
             }
             rows += 1;

@@ -83,9 +83,9 @@ impl View {
                 return Ok(ControlFlow::Break(()));
             }
             kvs.push(if keys_only {
-                arena.copy(crate::kv::before_value(found.kv())?)
+                arena.copy(crate::kv::before_value(found.head())?)
             } else {
-                found.keep(&mut arena)
+                found.keep(&mut arena)?
             });
             Ok(ControlFlow::Continue(()))
         })?;

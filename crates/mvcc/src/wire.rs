@@ -1,7 +1,7 @@
 //! Answers to ranges as they go over the wire: each key is copied once, from the engine's memory to where the
 //! connection sends it from.
 
-use crate::reader::Found;
+use crate::reader::{Found, Whole};
 use crate::{Result, kv};
 use bytes::{BufMut, Bytes, BytesMut};
 use model::Revision;
@@ -38,11 +38,12 @@ pub(crate) struct Kvs {
 }
 
 impl Kvs {
-    pub fn push(&mut self, found: Found<'_>) {
-        match found.into_shared() {
-            Ok(kv) => self.push_shared(kv),
-            Err(found) => self.push_bytes(found.kv()),
+    pub fn push(&mut self, found: Found<'_>) -> Result<()> {
+        match found.whole()? {
+            Whole::Shared(kv) => self.push_shared(kv),
+            Whole::Borrowed(kv) => self.push_bytes(kv),
         }
+        Ok(())
     }
 
     pub fn push_without_value_and_lease(&mut self, kv: &[u8]) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::change::{Change, Changes};
 use crate::counts::Counts;
-use crate::format::{Record, Superseded, version_kind};
+use crate::format::{Record, Superseded, current_row, version_kind};
 use crate::meta::{HEAD, Head};
 use crate::overlay::{Overlay, Version};
 use crate::reader::Reader;
@@ -13,6 +13,10 @@ use model::{EventKind, Rejection, Revision, RevisionKey};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use storage::{Backend, Batch, Family};
+
+/// From here on a value that is written a second time, and by each compaction of its key, costs more than the lookup that
+/// each reading of it costs otherwise.
+const LARGE_VALUE_BYTES: u32 = 2 << 10;
 
 /// Collects the changes of many requests and commits them together. There is one per store; the apply thread owns it.
 /// After an error other than a rejection it refuses everything: the store must be opened anew.
@@ -136,9 +140,10 @@ impl Writer {
         }
         let base = self.base();
         let mut batch = std::mem::take(&mut self.batch);
+        let large = self.shared.options.large_value_bytes.unwrap_or(LARGE_VALUE_BYTES) as usize;
         // Only the newest row of each key, in order of keys: what an LSM takes in fastest.
         for (key, row) in self.overlay.rows() {
-            batch.put(Family::Current, key.clone(), row.clone());
+            batch.put(Family::Current, key.clone(), current_row(row, large)?);
         }
         let touched = std::mem::take(&mut self.touched);
         if !touched.is_empty() {

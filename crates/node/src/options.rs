@@ -60,6 +60,8 @@ pub struct Options {
     pub reclaim_at_start: Option<u64>,
     /// Compute etcd's hash at each compaction, so that members can be compared.
     pub compaction_hash: bool,
+    /// Values of this many bytes and more are kept in the log of versions alone; `None` is what suits most.
+    pub large_value_bytes: Option<u32>,
     /// Settings of the watch hub.
     pub watch: watch::Options,
     /// Replicate how much time long leases have left, so that a new leader does not start them anew.

@@ -314,6 +314,7 @@ fn machine_options(options: &Options, cluster: ClusterId) -> apply::Options {
         quota_bytes: options.quota_bytes,
         mvcc: mvcc::Options {
             compaction_hash: options.compaction_hash,
+            large_value_bytes: options.large_value_bytes,
             ..mvcc::Options::default()
         },
         lease: lease::Options {

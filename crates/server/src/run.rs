@@ -208,6 +208,7 @@ fn node_options(
         compaction_pause: config.compaction_pause,
         reclaim_at_start: config.reclaim_at_start,
         compaction_hash: config.features.is_open("CompactHashCheck"),
+        large_value_bytes: None,
         watch: watch::Options {
             progress_interval: config.progress_interval,
             ..watch::Options::default()

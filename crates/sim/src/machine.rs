@@ -150,6 +150,8 @@ impl Machine {
             compaction_pause: Duration::from_millis(10),
             reclaim_at_start: None,
             compaction_hash: true,
+            // Half of the seeds keep their small values as others keep large ones.
+            large_value_bytes: (swarm.compaction_batch < 100).then_some(1),
             watch: watch::Options {
                 ring_revisions_max: swarm.ring_revisions,
                 queue_responses_max: swarm.watch_queue,

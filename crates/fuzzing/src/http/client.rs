@@ -84,6 +84,7 @@ fn options(data_dir: PathBuf, registry: prometheus::Registry) -> node::Options {
         compaction_pause: Duration::from_millis(1),
         reclaim_at_start: None,
         compaction_hash: true,
+        large_value_bytes: None,
         watch: watch::Options::default(),
         lease_checkpoints: false,
         version: "3.7.1".into(),

@@ -174,6 +174,7 @@ fn node_options(data: &TempDir, registry: prometheus::Registry) -> node::Options
         compaction_pause: Duration::from_millis(1),
         reclaim_at_start: None,
         compaction_hash: true,
+        large_value_bytes: None,
         watch: watch::Options::default(),
         lease_checkpoints: false,
         version: "3.7.1".into(),

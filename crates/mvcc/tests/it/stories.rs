@@ -129,6 +129,75 @@ fn a_sorted_and_limited_answer_from_many_keys_is_that_of_a_full_sort() {
     assert_eq!(limited.kvs, all.kvs[..10]);
 }
 
+/// Fault: what an older build, or another limit, has written is read wrongly once large values are kept in the log.
+#[test]
+fn what_is_large_may_change_from_one_opening_to_the_next() {
+    let backend = Arc::new(MemoryBackend::new());
+    let limits = [None, Some(1), Some(4), None];
+    let mut expected = std::collections::BTreeMap::new();
+    for (life, large_value_bytes) in limits.into_iter().enumerate() {
+        let options = Options {
+            large_value_bytes,
+            ..Options::default()
+        };
+        let (store, mut writer) = Store::open(backend.clone(), options).unwrap();
+        for (key, value) in [
+            ("rewritten", "four"),
+            ("empty", ""),
+            ("grows", &"12345"[..life + 1]),
+        ] {
+            let mut tx = writer.begin();
+            let before = tx.put(bytes(key), bytes(value), 0).unwrap();
+            tx.finish();
+            let was = expected.insert(key.to_owned(), value.to_owned());
+            assert_eq!(before.map(|kv| kv.value), was.as_deref().map(bytes));
+        }
+        let once = format!("of life {life}");
+        let mut tx = writer.begin();
+        tx.put(bytes(&once), bytes(&once), 0).unwrap();
+        tx.finish();
+        expected.insert(once.clone(), once);
+        writer.commit().unwrap();
+        store.verify().unwrap();
+
+        let view = store.view();
+        let all = RangeRequest {
+            key: bytes("\0"),
+            range_end: bytes("\0"),
+            ..Default::default()
+        };
+        for revision in [0, view.revision().0, view.revision().0 - 2] {
+            let answer = view
+                .range(&RangeRequest {
+                    revision,
+                    ..all.clone()
+                })
+                .unwrap();
+            assert_eq!(answer.count, answer.kvs.len() as i64);
+            let wire = view
+                .range_wire(&RangeRequest {
+                    revision,
+                    ..all.clone()
+                })
+                .unwrap();
+            let fields = answer.kvs.iter().map(|kv| {
+                let mut field = vec![0x12];
+                prost::encoding::encode_varint(kv.len() as u64, &mut field);
+                [&field[..], kv].concat()
+            });
+            assert_eq!(wire.kvs.concat(), fields.collect::<Vec<_>>().concat());
+        }
+        let mut found = std::collections::BTreeMap::new();
+        let mut visit = |kv: Kv| {
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            found.insert(text(&kv.key), text(&kv.value));
+            ControlFlow::Continue(())
+        };
+        view.scan(&KeyRange::all(), &mut visit).unwrap();
+        assert_eq!(found, expected);
+    }
+}
+
 #[test]
 fn counts_are_those_of_a_scan_at_every_size() {
     let (store, mut writer) = Store::open(

@@ -8,9 +8,10 @@ use mvcc::{Options, Progress, Read, Store, View, Writer};
 use std::sync::Arc;
 use storage::memory::MemoryBackend;
 
-/// Small chunks, so that a handful of keys cuts and joins them.
+/// Small chunks, so that a handful of keys cuts and joins them, and large values that are short.
 pub const OPTIONS: Options = Options {
     chunk_keys: Some(4),
+    large_value_bytes: Some(2),
     compaction_hash: true,
 };
 

@@ -129,6 +129,7 @@ impl Cluster {
             compaction_pause: Duration::from_millis(1),
             reclaim_at_start: None,
             compaction_hash: false,
+            large_value_bytes: Some(1),
             watch: watch::Options::default(),
             lease_checkpoints: false,
             version: "3.7.1".to_owned(),
