@@ -42,7 +42,8 @@ pub fn open(path: &Path, options: Options) -> Result<Arc<dyn Backend>> {
 fn open_with(path: &Path, setup: Setup) -> Result<Arc<dyn Backend>> {
     let is_new = !path.exists();
     let store = setup.store();
-    let rocks = DB::open_cf_descriptors(&store, path, setup.families()).map_err(|e| opening(path, e))?;
+    let families = setup.families().map_err(|e| opening(path, e))?;
+    let rocks = DB::open_cf_descriptors(&store, path, families).map_err(|e| opening(path, e))?;
     if is_new {
         sync_parent(path).map_err(|e| open_error(path, e))?;
     }

@@ -59,6 +59,11 @@ const YOUNG_FILES: i32 = 8;
 const WRITE_OUT_BYTES: u64 = 256 * KIB as u64;
 const SHARE_MICROSECONDS: i64 = 5_000;
 
+/// Files of the log do not overlap and are moved down as they are. Once nobody has a snapshot from before a file,
+/// RocksDB would rewrite it after all, in case a snapshot has kept removed rows alive in it: never, by this, so that a
+/// value is written once. Rows that somebody's snapshot held go with the next compaction there, or with `reclaim`.
+const MOVED_AND_LEFT_ALONE: &str = "bottommost_file_compaction_delay=4294967295";
+
 impl Setup {
     /// For a store whose files take `files_bytes` at present.
     pub fn new(options: Options, files_bytes: u64) -> Setup {
@@ -120,14 +125,16 @@ impl Setup {
     }
 
     /// All families, and RocksDB's own `default`, which it insists on and which stays empty.
-    pub fn families(&self) -> Vec<ColumnFamilyDescriptor> {
-        let ours = Family::ALL.map(|family| ColumnFamilyDescriptor::new(family.name(), self.family(family)));
-        let unused =
-            ColumnFamilyDescriptor::new(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, self.family(Family::Meta));
-        ours.into_iter().chain([unused]).collect()
+    ///
+    /// Fails if RocksDB does not know an option by its name.
+    pub fn families(&self) -> Result<Vec<ColumnFamilyDescriptor>, rocksdb::Error> {
+        let ours = Family::ALL.into_iter().map(|family| (family.name(), family));
+        ours.chain([(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, Family::Meta)])
+            .map(|(name, family)| Ok(ColumnFamilyDescriptor::new(name, self.family(family)?)))
+            .collect()
     }
 
-    fn family(&self, family: Family) -> rocksdb::Options {
+    fn family(&self, family: Family) -> Result<rocksdb::Options, rocksdb::Error> {
         let mut o = rocksdb::Options::default();
         o.set_compression_type(DBCompressionType::Lz4);
         // The budget of all memtables together decides when to flush. A limit per family would let the smallest one
@@ -138,7 +145,7 @@ impl Setup {
         o.set_arena_block_size(if is_large(family) { 512 * KIB } else { 32 * KIB });
         o.set_target_file_size_base(if is_large(family) { 16 * MIB } else { 8 * MIB } as u64);
         // Where the file system discards what is deleted, an fsync waits for it: 17 ms for 64 MiB. That size only where
-        // there are three levels, so that twenty gigabytes are as many files as may be open.
+        // there are three levels: twenty gigabytes are some thousand files.
         o.set_target_file_size_multiplier(2);
         if family == Family::Current {
             // Whether a put creates or replaces is a point read before each write.
@@ -157,7 +164,10 @@ impl Setup {
             o.set_level_zero_stop_writes_trigger(YOUNG_FILES + 36);
         }
         o.set_block_based_table_factory(&self.blocks(family));
-        o
+        if family == Family::Log {
+            return o.get_options_from_string(MOVED_AND_LEFT_ALONE);
+        }
+        Ok(o)
     }
 
     fn blocks(&self, family: Family) -> BlockBasedOptions {

@@ -2,6 +2,7 @@
 
 mod directory;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use storage::contract::{Engine, damaged, killed_while_writing, suite};
@@ -61,6 +62,33 @@ fn rocksdb_survives_being_killed() {
 fn damage_of_any_file_is_detected_or_harmless() {
     let scratch = tempfile::tempdir().unwrap();
     damaged(&SmallRocksDb, scratch.path(), 200);
+}
+
+/// Fault: RocksDB rewrites all of the log, which grows at its end, after it has moved its files to where they belong.
+#[test]
+fn what_is_added_at_the_end_of_the_log_is_written_once() {
+    let scratch = tempfile::tempdir().unwrap();
+    let store = open(&scratch.path().join("store"), SMALL).unwrap();
+    let tables = || {
+        let files = std::fs::read_dir(scratch.path().join("store")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names
+            .filter(|name| name.ends_with(".sst"))
+            .collect::<BTreeSet<_>>()
+    };
+    let mut written = BTreeSet::new();
+    for round in 0..20u32 {
+        let mut batch = Batch::new();
+        for row in 0..100u32 {
+            batch.put(Family::Log, (round * 100 + row).to_be_bytes().to_vec(), "value");
+        }
+        store.write(batch).unwrap();
+        store.flush().unwrap();
+        // A reader that goes lets RocksDB look for what it has kept alive.
+        drop(store.snapshot().unwrap());
+        written.extend(tables());
+    }
+    assert_eq!((written.len(), tables()), (20, written));
 }
 
 #[test]
