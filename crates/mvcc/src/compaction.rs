@@ -149,10 +149,6 @@ impl Store {
         ground.sweep = sweep;
         ground.removed += removed;
         self.shared.publish(&ground);
-        if next.is_some() {
-            return Ok(Progress::More { removed });
-        }
-        let removed = std::mem::take(&mut ground.removed);
         // Otherwise the view of a store that nobody writes to would keep the removed rows in the engine.
         self.shared.view.store(Arc::new(View {
             snapshot: ground.backend.snapshot()?,
@@ -160,6 +156,10 @@ impl Store {
             page_counts: now.page_counts.clone(),
             ..**now
         }));
+        if next.is_some() {
+            return Ok(Progress::More { removed });
+        }
+        let removed = std::mem::take(&mut ground.removed);
         let hash = self.shared.hashes.finish(target);
         drop(ground);
         self.shared.waiters.tell(target);
