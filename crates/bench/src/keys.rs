@@ -3,9 +3,13 @@
 use crate::options::{Options, Pattern};
 use crate::stats::mix;
 use std::io::Write;
+use std::sync::Arc;
 
 /// Where keys of fills, puts and reads live; ends with the character before the end of their range.
 const PREFIX: &[u8] = b"b/";
+
+/// Where a value may begin in the random bytes.
+const WINDOWS: usize = 8 << 20;
 
 /// The end of the range of all keys.
 pub const END: &[u8] = b"b0";
@@ -17,15 +21,16 @@ pub struct Keys {
     keys: u64,
     key_size: usize,
     pattern: Pattern,
-    /// Random bytes; a value is a window of them that depends on its key.
-    noise: Vec<u8>,
+    /// Random bytes; a value is a window of them that depends on its key. So large that windows hardly ever overlap
+    /// among the values that a server may compress together.
+    noise: Arc<[u8]>,
     value_size: usize,
 }
 
 impl Keys {
     /// As the options say.
     pub fn new(options: &Options) -> Keys {
-        let words = options.value_size / 8 + 1024;
+        let words = (options.value_size + WINDOWS) / 8 + 1;
         let noise = (0..words as u64).flat_map(|word| mix(mix(options.seed) ^ word).to_le_bytes());
         Keys {
             seed: options.seed,
@@ -67,7 +72,7 @@ impl Keys {
 
     /// The value of key `index`.
     pub fn value(&self, index: u64) -> &[u8] {
-        let start = (mix(index) % 8192) as usize;
+        let start = mix(index) as usize % WINDOWS;
         &self.noise[start..start + self.value_size]
     }
 }
@@ -95,6 +100,18 @@ pub(crate) mod tests {
         assert!((0..100).any(|number| one.choose(number) != other.choose(number)));
         assert_eq!(one.value(7), two.value(7));
         assert_ne!(one.value(7), other.value(7));
+    }
+
+    /// Fault: values that are cut out of the same few bytes, which a store that compresses writes once.
+    #[test]
+    fn values_have_nothing_in_common() {
+        let keys = Keys::new(&options(&["--value-size", "4096"]));
+        let mut seen = std::collections::HashSet::new();
+        let pieces = (0..64).flat_map(|index| keys.value(index).windows(8));
+        let (all, new) = pieces.fold((0, 0), |(all, new), piece| {
+            (all + 1, new + usize::from(seen.insert(piece)))
+        });
+        assert!(new * 100 > all * 97, "{new} of {all}");
     }
 
     #[test]
