@@ -9,7 +9,7 @@ const LEAST: usize = 150;
 /// For the log, connections to peers, runtimes, log files and backups.
 const OWN: usize = 64;
 /// More than the store makes use of.
-const STORE_MAX: usize = 512;
+const STORE_MAX: usize = 2048;
 /// A cluster needs a handful.
 const PEERS_MAX: usize = 256;
 
